@@ -1,0 +1,213 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "types.h"
+
+// THE seam: twelve verbs between the model and what computes it. model/ and session/ see only this
+// file; ref/ (the oracle), cpu/ and cuda/ implement it. Every pointer marked `backend` may be
+// dereferenced by the backend alone (it can be device memory); the rest is host memory.
+namespace lacuna {
+
+// Memory of a backend, uninitialised.
+struct Memory {
+  virtual ~Memory() = default;
+  float* data = nullptr;  // backend
+  size_t count = 0;       // floats
+};
+using MemoryPtr = std::unique_ptr<Memory>;
+
+// A row-major view of backend memory: (rows, cols).
+struct Tensor {
+  float* data = nullptr;  // backend
+  int rows = 0, cols = 0;
+
+  Tensor slice(int first, int count) const {
+    return {data + static_cast<int64_t>(first) * cols, count, cols};
+  }
+  Tensor reshape(int newRows, int newCols) const { return {data, newRows, newCols}; }
+};
+
+// How a weight will be read, which decides its layout.
+enum class Use {
+  vector,   // (cols) f32: norms, biases
+  table,    // (rows, cols): rows are looked up (embedding)
+  matrix,   // (rows, cols): y = x Wᵀ, x (n, cols), y (n, rows)
+  experts,  // (depth, rows, cols): one matrix per expert
+};
+
+// A weight as the backend keeps it. Read-only after upload, shared by all sessions of a model.
+struct Weight {
+  virtual ~Weight() = default;
+  std::string name;
+  Use use = Use::matrix;
+  int64_t cols = 0, rows = 0, depth = 1;
+  size_t bytes = 0;  // resident bytes in the backend
+};
+using WeightPtr = std::unique_ptr<Weight>;
+
+enum class Epilogue {
+  store,  // y = Wx + b
+  add,    // y = y + Wx + b          (residual)
+  glu,    // y = silu(y) * (Wx + b)  (y holds the gate)
+};
+
+// Soft masking (arXiv 2510.17206): the row's input is
+//   (1 − alpha) · E[mask] + alpha · Σ_j weights[j] · E[tokens[j]].
+// alpha = 0 gives E[mask] bit for bit.
+struct SoftRow {
+  int row = 0;       // row of x
+  float alpha = 0;   // 0..1
+  int32_t mask = 0;  // mask token
+  int count = 0;     // entries
+  const int32_t* tokens = nullptr;
+  const float* weights = nullptr;
+};
+
+// Rotary embedding, reduced to one frequency per pair; every scaling kind (linear, yarn, frequency
+// factors) is already inside `frequencies` and `magnitude`.
+struct Rope {
+  bool interleaved = false;         // pairs (2i, 2i+1); else (i, i + dims/2)
+  int dims = 0;                     // rotated leading part of each head
+  std::vector<double> frequencies;  // (dims / 2) radians per position
+  float magnitude = 1;              // factor on cos and sin (yarn)
+};
+
+struct AttentionShape {
+  int heads = 0, kvHeads = 0, headDim = 0;  // q row: heads * headDim; k, v rows: kvHeads * headDim
+  float scale = 0;                          // on q·k, 1 / sqrt(headDim)
+};
+
+// The rows of one session in a step. `attend` first writes the fresh K/V of its ordinary rows to
+// the session's memory, then lets every row look at its keys:
+//   ordinary row r: visible[0 .. limit[r])
+//   shadow row r:   the same without the positions positions[r] and hidden[r - (rows - shadows)],
+//                   plus its own fresh K/V.
+struct Segment {
+  float* keys = nullptr;               // backend, this layer: (length, kvHeads * headDim)
+  float* values = nullptr;             // backend, this layer: (length, kvHeads * headDim)
+  int length = 0;                      // canvas positions
+  int firstRow = 0;                    // of q, k, v, o
+  int rows = 0;                        // all rows of the segment; the shadow rows come last
+  int shadows = 0;                     // how many of them are shadow rows
+  const int32_t* positions = nullptr;  // (rows) canvas positions
+  const int32_t* visible = nullptr;    // (visibleCount) key positions, ascending
+  int visibleCount = 0;
+  const int32_t* limit = nullptr;   // (rows) 1 .. visibleCount (a shadow row may have 0)
+  const int32_t* hidden = nullptr;  // (shadows) the left-out position of each shadow row: its own,
+                                    // or with a logit shift the next one
+};
+
+struct Experts {
+  const Weight* router = nullptr;                                // matrix (experts, dim)
+  const Weight *gate = nullptr, *up = nullptr, *down = nullptr;  // experts
+  int used = 0;              // top-k of the softmax over all experts
+  bool renormalise = false;  // divide the used weights by their sum
+};
+
+// A logit that gets `value` added (credits).
+struct Credit {
+  int32_t position = 0, token = 0;
+  float value = 0;
+};
+
+// Options of the head for the rows of one session.
+struct HeadOptions {
+  float temperature = 0;  // 0: argmax. > 0: argmax of z/T + Gumbel noise, an exact sample
+  int topK = 0;           // sample among the k largest (0: all)
+  float topP = 1;         // nucleus, the token that crosses p is kept (1: all)
+  bool tempered = false;  // statistics describe the tempered and filtered distribution the token is
+                          // drawn from (Dream) instead of softmax(z) (LLaDA)
+  uint64_t seed = 0;      // noise is Philox4x32-10 by (seed, step, position, token)
+  uint32_t step = 0;
+  // Token sets, ascending, without duplicates.
+  std::span<const int32_t> suppress;  // logit −∞: neither in the softmax nor chosen
+  std::span<const int32_t> allow;     // not empty: every other token is suppressed
+  std::span<const int32_t> unchosen;  // in the softmax but never chosen (the mask token)
+  std::span<const int32_t> unscored;  // chosen on their logits but outside the softmax:
+                                      // probability 0 (LLaDA's confidence_eos_eot_inf)
+  std::span<const int32_t> probe;     // tokens whose probability is reported
+  std::span<const Credit> credits;    // sorted by (position, token)
+  int list = 0;                       // length of the top list (0: none)
+  bool kl = false;                    // KL(p_now ‖ p_before) per position
+  bool logits = false;                // whole logit rows (evaluation only)
+};
+
+// One reported position.
+struct HeadRow {
+  int hidden = 0;          // row of x: normalised hidden state
+  int unconditional = -1;  // row of x, −1: no guidance
+  float guidance = 0;      // z = (1 − s)·z_u + s·z_c, taken on the hidden rows (the head is linear)
+  int32_t position = 0;    // canvas position: noise counter, credits
+  int options = 0;         // index into the list of HeadOptions
+  float* previous = nullptr;  // backend (dim): hidden row of the position's last report, replaced
+                              // by this one; nullptr when KL is off
+  bool hasPrevious = false;  // false: kl is +infinity
+};
+
+// Host arrays of the whole step, one entry per HeadRow; lists and probes are per options and padded
+// to `list` and `probe` of the row's options, back to back in row order.
+struct HeadResult {
+  std::vector<int32_t> token;
+  std::vector<float> probability;  // of token
+  std::vector<float> margin;       // largest minus second largest probability
+  std::vector<float> entropy;      // nats
+  std::vector<float> kl;           // (rows) if any options ask for it, else empty
+  std::vector<int32_t> topToken;   // most probable first; ties: the lower token
+  std::vector<float> topProbability;
+  std::vector<float> probe;
+  std::vector<float> logits;  // (rows with logits, vocab): z after guidance, before anything else
+};
+
+// Time spent per verb in one step, nanoseconds.
+struct Timing {
+  int64_t embed = 0, norm = 0, linear = 0, rope = 0, attend = 0, moe = 0, head = 0, commit = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;  // "cpu (AVX2, 2 threads)"
+
+  // Uninitialised, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
+  // the bytes asked for.
+  virtual MemoryPtr alloc(size_t floats, const Memory* source = nullptr) = 0;
+  // Copies and repacks: the view may be unmapped afterwards. Throws UNSUPPORTED_TYPE,
+  // OUT_OF_MEMORY. `cancelled` is polled now and then: ABORTED.
+  virtual WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) = 0;
+
+  // Bracket a step. After end() results are in host memory; timing() is that step's.
+  virtual void begin() = 0;
+  virtual void end() = 0;
+  virtual Timing timing() const = 0;
+
+  // x (n, dim) = table rows of tokens (n); soft rows replace theirs.
+  virtual void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
+                     std::span<const SoftRow> soft) = 0;
+  // y row i = x row rows[i] (empty: row i) / rms · scale. Columns may be a head: scale (cols).
+  // y may be x.
+  virtual void norm(Tensor y, Tensor x, const Weight& scale, float eps,
+                    std::span<const int32_t> rows = {}) = 0;
+  // y (n, rows of w), x (n, cols of w).
+  virtual void linear(Tensor y, Tensor x, const Weight& w, const Weight* bias,
+                      Epilogue epilogue) = 0;
+  // In place on x (n, heads * headDim).
+  virtual void rope(Tensor x, int headDim, std::span<const int32_t> positions,
+                    const Rope& rope) = 0;
+  // o, q (n, heads * headDim); k, v (n, kvHeads * headDim).
+  virtual void attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
+                      const AttentionShape& shape) = 0;
+  // y (n, dim) += experts(x (n, dim)).
+  virtual void moe(Tensor y, Tensor x, const Experts& experts) = 0;
+  // LM head fused with the softmax statistics over vocabulary tiles; no rows × vocabulary buffer.
+  virtual void head(HeadResult& result, Tensor x, const Weight& w, std::span<const HeadRow> rows,
+                    std::span<const HeadOptions> options) = 0;
+  // Applies rules to statistics and canvas: see session/commit.h. The default runs on the host.
+  virtual void commit(struct CommitBatch& batch);
+};
+
+}  // namespace lacuna

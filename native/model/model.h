@@ -1,0 +1,65 @@
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "../gguf/gguf.h"
+#include "spec.h"
+
+namespace lacuna {
+
+enum class Device { automatic, cpu, reference, cuda };
+
+struct LoadOptions {
+  Device device = Device::automatic;
+  int threads = 0;  // 0: as many as the machine has cores
+  std::string isa;  // "": the best this machine runs; else "scalar", "avx2", "avx512", "neon"
+  SpecOverrides overrides;
+};
+
+// Bytes uploaded so far, and in all. Called on the loading thread.
+using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+// Working memory of a forward over at most `rows` rows; grows, never shrinks.
+struct Activations {
+  int rows = 0;
+  MemoryPtr memory;
+  Tensor x, h;      // (rows, dim) residual stream; normalised input
+  Tensor q, o;      // (rows, heads · headDim)
+  Tensor k, v;      // (rows, kvHeads · headDim)
+  Tensor f;         // (rows, ffn)
+  Tensor reported;  // (rows, dim) normalised hidden rows for the head
+};
+
+// A loaded model: numbers, weights in a backend, and the backend. Shared by its sessions; only the
+// activations change after loading, and only the thread that runs steps touches them.
+struct Model {
+  ModelSpec spec;
+  std::shared_ptr<Gguf> file;  // metadata (tokenizer) stays readable
+  std::unique_ptr<Backend> backend;
+  Weights weights;           // destroyed before the backend
+  uint64_t weightBytes = 0;  // resident, in the backend
+  Activations activations;
+
+  void reserve(int rows);  // OUT_OF_MEMORY
+};
+
+// Reads the spec alone (inspect).
+ModelSpec readSpec(const Gguf& file, const SpecOverrides& overrides = {});
+
+// Throws any Error of gguf.h, UNSUPPORTED_ARCHITECTURE, NO_CUDA, OUT_OF_MEMORY, ABORTED.
+std::shared_ptr<Model> loadModel(const std::string& path, const LoadOptions& options,
+                                 const Progress& progress, const std::atomic<bool>& cancelled);
+
+// Bytes a session of `length` positions takes: K/V rows of all layers, canvas, activations.
+uint64_t sessionBytes(const ModelSpec& spec, int length);
+
+// A backend by device (NO_CUDA for cuda in this build; INVALID_ARGUMENT for an ISA this machine
+// lacks).
+std::unique_ptr<Backend> makeBackend(const LoadOptions& options);
+std::unique_ptr<Backend> makeReferenceBackend();                               // ref/reference.cpp
+std::unique_ptr<Backend> makeCpuBackend(int threads, const std::string& isa);  // cpu/backend.cpp
+std::vector<std::string> cpuIsas();  // usable on this machine, best first; cpu/dispatch.cpp
+
+}  // namespace lacuna

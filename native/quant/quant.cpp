@@ -1,0 +1,133 @@
+#include "quant.h"
+
+#include <cstring>
+
+#include "decode.h"
+
+namespace lacuna {
+
+namespace {
+
+template <class Block>
+void decodeBlocks(const uint8_t* src, int64_t n, int8_t* q, float* scale, float* offset) {
+  constexpr int groups = Block::size / Block::group;
+  for (int64_t i = 0; i < n / Block::size; ++i) {
+    Block block;
+    std::memcpy(&block, src + i * static_cast<int64_t>(sizeof block), sizeof block);
+    decode(block, q + i * Block::size, scale + i * groups, offset + i * groups);
+  }
+}
+
+struct Entry {
+  TypeInfo info;
+  void (*decode)(const uint8_t*, int64_t, int8_t*, float*, float*);  // null for float types
+};
+
+template <class Block>
+constexpr Entry quantised(Type type, const char* name) {
+  return {{type, name, Block::size, sizeof(Block), Block::group}, decodeBlocks<Block>};
+}
+
+constexpr Entry entries[] = {
+    {{Type::f32, "F32", 1, 4, 0}, nullptr},
+    {{Type::f16, "F16", 1, 2, 0}, nullptr},
+    {{Type::bf16, "BF16", 1, 2, 0}, nullptr},
+    quantised<BlockQ8_0>(Type::q8_0, "Q8_0"),
+    quantised<BlockQ4_0>(Type::q4_0, "Q4_0"),
+    quantised<BlockQ4_1>(Type::q4_1, "Q4_1"),
+    quantised<BlockQ5_0>(Type::q5_0, "Q5_0"),
+    quantised<BlockQ5_1>(Type::q5_1, "Q5_1"),
+    quantised<BlockQ2_K>(Type::q2_K, "Q2_K"),
+    quantised<BlockQ3_K>(Type::q3_K, "Q3_K"),
+    quantised<BlockQ4_K>(Type::q4_K, "Q4_K"),
+    quantised<BlockQ5_K>(Type::q5_K, "Q5_K"),
+    quantised<BlockQ6_K>(Type::q6_K, "Q6_K"),
+    quantised<BlockIQ4_NL>(Type::iq4_nl, "IQ4_NL"),
+    quantised<BlockIQ4_XS>(Type::iq4_xs, "IQ4_XS"),
+};
+
+const Entry* entry(uint32_t type) {
+  for (const Entry& e : entries)
+    if (static_cast<uint32_t>(e.info.type) == type) return &e;
+  return nullptr;
+}
+
+}  // namespace
+
+const TypeInfo* typeInfo(uint32_t type) {
+  const Entry* e = entry(type);
+  return e ? &e->info : nullptr;
+}
+
+std::string supportedTypes() {
+  std::string names;
+  for (const Entry& e : entries) names += (names.empty() ? "" : ", ") + std::string(e.info.name);
+  return names;
+}
+
+std::string foreignType(uint32_t type) {
+  struct Name {
+    uint32_t type;
+    const char* name;
+  };
+  constexpr Name names[] = {
+      {9, "Q8_1"},     {15, "Q8_K"},    {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+      {19, "IQ1_S"},   {21, "IQ3_S"},   {22, "IQ2_S"},   {24, "I8"},     {25, "I16"},
+      {26, "I32"},     {27, "I64"},     {28, "F64"},     {29, "IQ1_M"},  {34, "TQ1_0"},
+      {35, "TQ2_0"},   {39, "MXFP4"},
+  };
+  const std::string number = "type " + std::to_string(type);
+  for (const Name& n : names)
+    if (n.type == type) return number + " (" + n.name + ")";
+  return number;
+}
+
+void decodeInt8(Type type, const uint8_t* src, int64_t n, int8_t* q, float* scale, float* offset) {
+  entry(static_cast<uint32_t>(type))->decode(src, n, q, scale, offset);
+}
+
+namespace {
+
+void decodeHalfs(const uint8_t* src, int64_t n, float* dst) {
+  for (int64_t i = 0; i < n; ++i) {
+    uint16_t half;
+    std::memcpy(&half, src + 2 * i, 2);
+    dst[i] = halfToFloat(half);
+  }
+}
+
+void decodeBfloats(const uint8_t* src, int64_t n, float* dst) {
+  for (int64_t i = 0; i < n; ++i) {
+    uint16_t bfloat;
+    std::memcpy(&bfloat, src + 2 * i, 2);
+    dst[i] = bfloatToFloat(bfloat);
+  }
+}
+
+void decodeQuantised(const Entry& e, const uint8_t* src, int64_t n, float* dst) {
+  constexpr int chunk = 256;  // a multiple of every block size
+  int8_t q[chunk];
+  float scale[chunk / 16], offset[chunk / 16];
+  const int group = static_cast<int>(e.info.group);
+  for (int64_t first = 0; first < n; first += chunk) {
+    const int count = static_cast<int>(n - first < chunk ? n - first : chunk);
+    e.decode(src, count, q, scale, offset);
+    for (int g = 0; g < count / group; ++g)
+      for (int i = g * group; i < (g + 1) * group; ++i)
+        dst[first + i] = scale[g] * static_cast<float>(q[i]) + offset[g];
+    src += rowBytes(e.info.type, count);
+  }
+}
+
+}  // namespace
+
+void decodeRow(Type type, const uint8_t* src, int64_t n, float* dst) {
+  switch (type) {
+    case Type::f32: std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float)); break;
+    case Type::f16: decodeHalfs(src, n, dst); break;
+    case Type::bf16: decodeBfloats(src, n, dst); break;
+    default: decodeQuantised(*entry(static_cast<uint32_t>(type)), src, n, dst);
+  }
+}
+
+}  // namespace lacuna

@@ -1,0 +1,64 @@
+#pragma once
+#include <bit>
+#include <cstdint>
+#include <string>
+
+#include "../types.h"
+
+// What each GGUF tensor type means. One entry and one decoder per type; nothing above the backends
+// names a type.
+namespace lacuna {
+
+struct TypeInfo {
+  Type type;
+  const char* name;     // as GGUF tools print it: "Q4_K"
+  uint32_t blockSize;   // elements per block (1 for float types)
+  uint32_t blockBytes;  // bytes per block
+  uint32_t group;       // elements that share one scale and offset: 16 or 32; 0 for float types
+};
+
+// nullptr when this build does not know the type.
+const TypeInfo* typeInfo(uint32_t type);
+inline const TypeInfo& typeInfo(Type type) { return *typeInfo(static_cast<uint32_t>(type)); }
+
+// "F32, F16, …": for error messages.
+std::string supportedTypes();
+
+// "type 39 (MXFP4)": a type this build does not decode, by its GGUF name where it has one.
+std::string foreignType(uint32_t type);
+
+inline bool isFloat(Type type) { return typeInfo(type).group == 0; }
+
+// Decodes n elements of a quantised row (n a multiple of blockSize) into integers and their scales:
+//   w[i] = scale[i / group] * q[i] + offset[i / group]
+// q: (n) in [-128, 127]; scale, offset: (n / group). Every decoder is plain C++; backends that
+// multiply in int8 and the float decoder below share it.
+void decodeInt8(Type type, const uint8_t* src, int64_t n, int8_t* q, float* scale, float* offset);
+
+// Decodes n elements of a row of any type to f32 (n a multiple of blockSize).
+void decodeRow(Type type, const uint8_t* src, int64_t n, float* dst);
+
+// Bytes of a row of n elements (n a multiple of blockSize).
+inline size_t rowBytes(Type type, int64_t n) {
+  const TypeInfo& info = typeInfo(type);
+  return static_cast<size_t>(n / info.blockSize) * info.blockBytes;
+}
+
+// Exact, for every bit pattern. Without branches on the value and without float denormals, so that
+// loops over it vectorise and run at the same speed on any data.
+inline float halfToFloat(uint16_t half) {
+  const int32_t rest = half & 0x7fff;
+  const int32_t rebias = 112 << 23;  // exponent bias 15 -> 127; again for infinity and NaN
+  const int32_t normal = (rest << 13) + rebias + (rest >= 0x7c00 ? rebias : 0);
+  const int32_t small = std::bit_cast<int32_t>(static_cast<float>(rest) * 0x1p-24f);
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
+  const int32_t isSmall = -static_cast<int32_t>(rest < 0x0400);  // all ones or 0
+  const uint32_t bits = static_cast<uint32_t>((small & isSmall) | (normal & ~isSmall));
+  return std::bit_cast<float>(bits | sign);
+}
+
+inline float bfloatToFloat(uint16_t bfloat) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bfloat) << 16);
+}
+
+}  // namespace lacuna

@@ -1,0 +1,65 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "../backend.h"
+
+// Declarative commit rules. TypeScript's interpreter (lib/decoding/rule.ts) says the same in other
+// words, and a test holds the two together.
+namespace lacuna {
+
+enum class Score {
+  probability,  // of the proposed token
+  margin,       // largest minus second largest probability
+  negEntropy,   // −entropy
+  random,       // Philox uniform by (seed, step, position)
+  position,     // −position: left to right
+};
+
+enum class Select {
+  topK,          // the k best
+  threshold,     // score ≥ tau (strict: > tau), and the `min` best in any case
+  factor,        // Fast-dLLM: longest prefix with (n + 1)(1 − score_n) ≤ factor; rank 1 always
+  entropyBound,  // EB-Sampler: longest prefix with Σ H − max H ≤ gamma
+  all,
+};
+
+struct CommitRule {
+  Score score = Score::probability;
+  Select select = Select::all;
+  int k = 1;             // topK
+  float tau = 0;         // threshold
+  bool strict = false;   // threshold
+  int min = 1;           // threshold
+  float factor = 1;      // factor
+  bool literal = false;  // factor: Fast-dLLM's own code also takes the last rank when only it fails
+  float gamma = 0;       // entropyBound, nats
+  int begin = 0, end = 0;       // positions that may be committed: [begin, end)
+  std::span<const float> bias;  // added to the score, per canvas position; empty: none
+  uint64_t seed = 0;            // random
+  uint32_t step = 0;            // random
+};
+
+// One session's part of the commit of a step. Candidates are the reported positions that hold MASK
+// in the canvas and lie in [begin, end). They are ranked by score, ties to the lower position. A
+// selected candidate is written to the canvas, unless the proposed token is MASK itself (possible
+// only when MASK may be chosen): that uses up the quota and changes nothing, as in the originals.
+struct CommitItem {
+  CommitRule rule;
+  std::span<int32_t> canvas;
+  int32_t mask = -1;
+  std::span<const int32_t> positions;  // reported, in the order of the statistics
+  std::span<const int32_t> token;
+  std::span<const float> probability, margin, entropy;
+  std::vector<int32_t> committed;  // out: positions written, ascending
+};
+
+struct CommitBatch {
+  std::vector<CommitItem> items;
+};
+
+// One item on the host: what the default Backend::commit does for each.
+void applyRule(CommitItem& item);
+
+}  // namespace lacuna

@@ -1,0 +1,76 @@
+#pragma once
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "../backend.h"
+#include "../model/model.h"
+#include "commit.h"
+
+namespace lacuna {
+
+// One canvas of tokens and one K/V row per position and layer. Not thread-safe: whoever owns it
+// runs one operation at a time (the addon's BUSY flag).
+class Session {
+ public:
+  Session(std::shared_ptr<Model> model, int length);  // all masks; OUT_OF_MEMORY
+
+  const std::shared_ptr<Model> model;
+  int length() const { return static_cast<int>(canvas.size()); }
+  std::unique_ptr<Session> fork() const;  // copies canvas and K/V
+
+  std::vector<int32_t> canvas;  // (length) tokens
+  MemoryPtr kv;                 // (layers, 2, length, kvHeads · headDim)
+  MemoryPtr hidden;  // (length, dim) last reported hidden rows, made when KL is first asked
+  std::vector<uint8_t> hasHidden;  // (length)
+
+  float* keys(int layer) const;
+  float* values(int layer) const;
+};
+
+struct SoftEntry {
+  int32_t position = 0;
+  float alpha = 0;
+  std::vector<int32_t> tokens;
+  std::vector<float> weights;
+};
+
+// StepRequest of lib/types.ts, validated (TypeScript) and resolved to plain lists.
+struct StepRequest {
+  Session* session = nullptr;
+  std::vector<int32_t> rows;         // ascending, unique, in the canvas
+  std::vector<int32_t> visible;      // ascending, unique
+  std::vector<int32_t> query;        // reported positions, ascending, unique
+  std::vector<int32_t> shadow;       // ascending, unique: reported after `query`, in this order
+  Session* unconditional = nullptr;  // guidance: computed with the same rows, visible and query
+  float guidance = 0;                // z = u + guidance · (c − u)
+  std::vector<SoftEntry> soft;       // rows that hold MASK
+  HeadOptions head;                  // spans point into the vectors below
+  std::vector<int32_t> suppress, allow, unchosen, unscored, probe;
+  std::vector<Credit> credits;
+  std::optional<CommitRule> commit;
+  std::vector<float> bias;
+};
+
+struct StepResult {
+  std::vector<int32_t> position, token;  // query positions, then shadow positions
+  std::vector<float> probability, margin, entropy;
+  int list = 0, probes = 0;
+  std::vector<int32_t> topToken;      // (n, list)
+  std::vector<float> topProbability;  // (n, list)
+  std::vector<float> probe;           // (n, probes)
+  std::vector<float> kl;              // (n) or empty
+  std::vector<float> logits;          // (n, vocabulary) or empty
+  std::vector<int32_t> committed;     // positions, ascending
+  Timing timing;                      // of the whole forward, the same for all its sessions
+  int64_t rows = 0;                   // computed for this session
+};
+
+// One forward over all requests; all sessions belong to `model`. Rows are overwritten in K/V even
+// when `cancelled` (polled between layers) ends it with ABORTED; canvases change only on success.
+std::vector<StepResult> step(Model& model, std::span<StepRequest> requests,
+                             const std::atomic<bool>& cancelled);
+
+}  // namespace lacuna
