@@ -1,0 +1,111 @@
+/**
+ * Checks of what callers pass in. Each returns the value it checked, or throws a `LacunaError`
+ * `INVALID_ARGUMENT` that names the option, the value given and what would be right.
+ */
+import { LacunaError } from './errors.js';
+
+/** Inclusive bounds; either may be left out. */
+export interface Range {
+  min?: number;
+  max?: number;
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') {
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  }
+  if (typeof value === 'number' || typeof value === 'boolean' || value == null) {
+    return String(value);
+  }
+  if (typeof value === 'bigint') return `${value}n`;
+  if (Array.isArray(value)) return `an array of length ${value.length}`;
+  return `a value of type ${typeof value}`;
+}
+
+function within({ min, max }: Range): string {
+  if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
+  if (min !== undefined) return ` of at least ${min}`;
+  if (max !== undefined) return ` of at most ${max}`;
+  return '';
+}
+
+/** Throws `INVALID_ARGUMENT`: "`name` must be `right`, but is `value`". */
+export function invalid(name: string, value: unknown, right: string): never {
+  throw new LacunaError('INVALID_ARGUMENT', `${name} must be ${right}, but is ${show(value)}`);
+}
+
+function isNumberIn(value: unknown, { min = -Infinity, max = Infinity }: Range): value is number {
+  return typeof value === 'number' && !Number.isNaN(value) && value >= min && value <= max;
+}
+
+/** A safe integer within the range. */
+export function integer(name: string, value: unknown, range: Range = {}): number {
+  if (Number.isSafeInteger(value) && isNumberIn(value, range)) return value;
+  return invalid(name, value, `an integer${within(range)}`);
+}
+
+/** A finite number within the range. NaN and the infinities are refused. */
+export function number(name: string, value: unknown, range: Range = {}): number {
+  if (Number.isFinite(value) && isNumberIn(value, range)) return value;
+  return invalid(name, value, `a number${within(range)}`);
+}
+
+export function boolean(name: string, value: unknown): boolean {
+  return typeof value === 'boolean' ? value : invalid(name, value, 'true or false');
+}
+
+export function string(name: string, value: unknown): string {
+  return typeof value === 'string' ? value : invalid(name, value, 'a string');
+}
+
+/** One of a fixed list of strings or numbers. */
+export function oneOf<const T extends string | number>(
+  name: string,
+  value: unknown,
+  choices: readonly T[],
+): T {
+  if ((choices as readonly unknown[]).includes(value)) return value as T;
+  return invalid(name, value, `one of ${choices.map((choice) => show(choice)).join(', ')}`);
+}
+
+export function abortSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  return invalid(name, value, 'an AbortSignal');
+}
+
+/** A plain object of options: not null, not an array. `undefined` is an empty one. */
+export function object(name: string, value: unknown): Record<string, unknown> {
+  if (value === undefined) return {};
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  return invalid(name, value, 'an object');
+}
+
+/**
+ * Refuses misspelt options: every key of `value` must be in `keys`.
+ * @param what what the options are for, for the message: `'generate options'`
+ */
+export function knownKeys(what: string, value: unknown, keys: readonly string[]): void {
+  for (const key of Object.keys(object(what, value))) {
+    if (keys.includes(key)) continue;
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `${what}: unknown option ${show(key)}; the options are ${keys.join(', ')}`,
+    );
+  }
+}
+
+/**
+ * Token ids: any array-like of integers from 0 to `vocabularySize` − 1.
+ * @returns a copy, so that later changes by the caller do not reach it
+ */
+export function tokenIds(name: string, value: unknown, vocabularySize: number): Int32Array {
+  const list = value as ArrayLike<unknown> | null | undefined;
+  if (typeof list !== 'object' || list === null || !Number.isSafeInteger(list.length)) {
+    return invalid(name, value, 'an array of token ids');
+  }
+  return Int32Array.from(list, (id, i) =>
+    integer(`${name}[${i}]`, id, { min: 0, max: vocabularySize - 1 }),
+  );
+}
