@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "error.h"
 #include "types.h"
 
 // THE seam: twelve verbs between the model and what computes it. model/ and session/ see only this
@@ -149,13 +150,21 @@ struct HeadRow {
   bool hasPrevious = false;  // false: kl is +infinity
 };
 
+// What the head throws when no token may be chosen. A logit that is not a number counts as −∞.
+inline Error noToken(int32_t position) {
+  return {Code::invalidArgument,
+          "no token can be chosen for position " + std::to_string(position) +
+              ": suppress and allow leave none, or the model computes no numbers (NaN) there"};
+}
+
 // Host arrays of the whole step, one entry per HeadRow; lists and probes are per options and padded
 // to `list` and `probe` of the row's options, back to back in row order.
 struct HeadResult {
   std::vector<int32_t> token;
-  std::vector<float> probability;  // of token
-  std::vector<float> margin;       // largest minus second largest probability
-  std::vector<float> entropy;      // nats
+  // Doubles: commits are ranked by probabilities that can all be 1 − 10⁻⁸.
+  std::vector<double> probability;  // of token
+  std::vector<double> margin;       // largest minus second largest probability
+  std::vector<double> entropy;      // nats
   std::vector<float> kl;           // (rows) if any options ask for it, else empty
   std::vector<int32_t> topToken;   // most probable first; ties: the lower token
   std::vector<float> topProbability;

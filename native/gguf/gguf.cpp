@@ -62,10 +62,9 @@ int64_t splitKey(const Part& part, std::string_view key, int64_t absent) {
 void checkSplitKey(const Part& part, std::string_view key, int64_t wanted) {
   const int64_t found = splitKey(part, key, -1);
   if (found != wanted)
-    throw Error(Code::badGguf,
-                part.path + ": key " + std::string(key) + " is " +
-                    (found < 0 ? "missing" : std::to_string(found)) + ", must be " +
-                    std::to_string(wanted) + " by the file's name");
+    throw Error(Code::badGguf, part.path + ": key " + quoted(key) + " is " +
+                                   (found < 0 ? "missing" : std::to_string(found)) + ", must be " +
+                                   std::to_string(wanted) + " by the file's name");
 }
 
 std::vector<Part> parseParts(const std::string& path) {
@@ -76,7 +75,7 @@ std::vector<Part> parseParts(const std::string& path) {
     const int64_t count = splitKey(parts[0], "split.count", 1);
     if (count > 1)
       throw Error(Code::badGguf, path + ": is one of " + std::to_string(count) +
-                                     " parts (key split.count), so its name must end like "
+                                     " parts (key 'split.count'), so its name must end like "
                                      "-00001-of-00003.gguf for the other parts to be found");
     return parts;
   }
@@ -100,7 +99,7 @@ std::shared_ptr<Gguf> Gguf::open(const std::string& path) {
   for (Part& part : all->files)
     for (TensorView& tensor : part.tensors) {
       if (!all->tensors.empty() && all->tensorIndex.count(tensor.name))
-        throw Error(Code::badGguf, part.path + ": tensor " + printable(tensor.name) +
+        throw Error(Code::badGguf, part.path + ": tensor " + quoted(tensor.name) +
                                        " is in an earlier part as well");
       all->tensors.push_back(std::move(tensor));
       // The vector was reserved in full: the name stays where it is.
@@ -110,7 +109,7 @@ std::shared_ptr<Gguf> Gguf::open(const std::string& path) {
   const Part& first = all->files[0];
   const int64_t promised = splitKey(first, "split.tensors.count", static_cast<int64_t>(count));
   if (promised != static_cast<int64_t>(count))
-    throw Error(Code::badGguf, first.path + ": key split.tensors.count is " +
+    throw Error(Code::badGguf, first.path + ": key 'split.tensors.count' is " +
                                    std::to_string(promised) + ", but the parts hold " +
                                    std::to_string(count) + " tensors");
   for (size_t i = 0; i < first.metadata.size(); ++i)
@@ -170,7 +169,7 @@ namespace {
 
 template <class T>
 T need(std::optional<T> value, const std::string& path, std::string_view key) {
-  if (!value) throw Error(Code::badGguf, path + ": missing key " + printable(key));
+  if (!value) throw Error(Code::badGguf, path + ": missing key " + quoted(key));
   return *std::move(value);
 }
 
@@ -210,6 +209,13 @@ std::string printable(std::string_view name) {
     }
   }
   return name.size() > most ? text + "..." : text;
+}
+
+std::string quoted(std::string_view name) {
+  std::string text(1, '\'');
+  text += printable(name);
+  text += '\'';
+  return text;
 }
 
 }  // namespace lacuna

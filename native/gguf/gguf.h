@@ -14,7 +14,19 @@ namespace lacuna {
 
 // Value types by their number in the file.
 enum class ValueType : uint32_t {
-  u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64,
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64,
 };
 
 // One metadata value where it lies in the mapping. Arrays of arrays are rejected as BAD_GGUF.
@@ -22,8 +34,8 @@ struct Value {
   ValueType type = ValueType::u32;
   ValueType element = ValueType::u32;  // of an array
   uint64_t count = 1;                  // elements of an array
-  // First byte: of a string its first character, of an array its first element. Elements of a string
-  // array keep their lengths: see stringArray.
+  // First byte: of a string its first character, of an array its first element. Elements of a
+  // string array keep their lengths: see stringArray.
   const uint8_t* data = nullptr;
   size_t bytes = 0;
 };
@@ -54,7 +66,7 @@ class Gguf {
   uint32_t version() const;
   size_t fileBytes() const;  // of all parts
 
-  const std::vector<TensorView>& tensors() const;      // in file order
+  const std::vector<TensorView>& tensors() const;       // in file order
   const TensorView* find(std::string_view name) const;  // nullptr when absent
 
   const std::vector<std::pair<std::string, Value>>& metadata() const;  // in file order
@@ -76,6 +88,7 @@ class Gguf {
   struct Parts;
   std::unique_ptr<Parts> parts;
   explicit Gguf(std::unique_ptr<Parts>);
+
  public:
   ~Gguf();
 };

@@ -62,8 +62,8 @@ namespace {
 
 std::wstring widen(const std::string& path) {
   const int bytes = static_cast<int>(path.size());
-  const int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path.data(), bytes,
-                                         nullptr, 0);
+  const int length =
+      MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path.data(), bytes, nullptr, 0);
   if (length == 0) throw Error(Code::fileError, "the path of the model file is not valid UTF-8");
   std::wstring wide(static_cast<size_t>(length), L'\0');
   MultiByteToWideChar(CP_UTF8, 0, path.data(), bytes, wide.data(), length);
@@ -97,11 +97,9 @@ Mapping::Mapping(const std::string& path) : handle(std::make_unique<Handle>()) {
   if (!GetFileSizeEx(file.handle, &size)) fail(path, "read the size");
   handle->size = static_cast<size_t>(size.QuadPart);
   if (handle->size == 0) return;
-  const OpenHandle section{
-      CreateFileMappingW(file.handle, nullptr, PAGE_READONLY, 0, 0, nullptr)};
+  const OpenHandle section{CreateFileMappingW(file.handle, nullptr, PAGE_READONLY, 0, 0, nullptr)};
   if (section.handle == nullptr) fail(path, "map the file");
-  handle->data =
-      static_cast<const uint8_t*>(MapViewOfFile(section.handle, FILE_MAP_READ, 0, 0, 0));
+  handle->data = static_cast<const uint8_t*>(MapViewOfFile(section.handle, FILE_MAP_READ, 0, 0, 0));
   if (handle->data == nullptr) fail(path, "map the file");
 }
 

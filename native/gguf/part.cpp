@@ -78,7 +78,7 @@ uint32_t readHeader(Reader& in) {
   if (in.left() == 0) in.fail("is empty, must be a GGUF file");
   const std::string_view magic(reinterpret_cast<const char*>(in.take(4, "the header")), 4);
   if (magic != "GGUF" && magic != "FUGG")
-    in.fail("is not a GGUF file: it starts with \"" + printable(magic) + "\", must be \"GGUF\"");
+    in.fail("is not a GGUF file: it starts with " + quoted(magic) + ", must be 'GGUF'");
   const uint32_t version = in.read<uint32_t>("the header");
   if (magic == "FUGG" || (version != 0 && (version & 0xffff) == 0))
     in.fail("is a big-endian GGUF file; convert it to little-endian");
@@ -89,7 +89,7 @@ uint32_t readHeader(Reader& in) {
 
 ValueType checkedType(Reader& in, uint32_t number, std::string_view key) {
   if (number > static_cast<uint32_t>(ValueType::f64))
-    in.fail("key " + printable(key) + " has unknown value type " + std::to_string(number));
+    in.fail("key " + quoted(key) + " has unknown value type " + std::to_string(number));
   return static_cast<ValueType>(number);
 }
 
@@ -97,11 +97,11 @@ void readArray(Reader& in, Value& value, std::string_view key, const std::string
   value.element = checkedType(in, in.read<uint32_t>(what), key);
   value.count = in.read<uint64_t>(what);
   if (value.element == ValueType::array)
-    in.fail("key " + printable(key) + " is an array of arrays, which GGUF models do not use");
+    in.fail("key " + quoted(key) + " is an array of arrays, which GGUF models do not use");
   const bool strings = value.element == ValueType::string;
   const uint64_t least = strings ? 8 : valueBytes(value.element);
   if (value.count > in.left() / least)
-    in.fail("key " + printable(key) + " is an array of " + std::to_string(value.count) +
+    in.fail("key " + quoted(key) + " is an array of " + std::to_string(value.count) +
             " elements, more than the file can hold");
   const size_t first = in.position();
   value.data = in.take(strings ? 0 : value.count * least, what);
@@ -111,7 +111,7 @@ void readArray(Reader& in, Value& value, std::string_view key, const std::string
 }
 
 Value readValue(Reader& in, std::string_view key) {
-  const std::string what = "the value of key " + printable(key);
+  const std::string what = "the value of key " + quoted(key);
   Value value;
   value.type = checkedType(in, in.read<uint32_t>(what), key);
   if (value.type == ValueType::array) {
@@ -132,7 +132,7 @@ void readMetadata(Reader& in, Part& part, uint64_t count) {
   std::set<std::string_view> seen;
   for (uint64_t i = 0; i < count; ++i) {
     const std::string_view key = in.string("the name of key number " + std::to_string(i + 1));
-    if (!seen.insert(key).second) in.fail("has key " + printable(key) + " twice");
+    if (!seen.insert(key).second) in.fail("has key " + quoted(key) + " twice");
     part.metadata.emplace_back(std::string(key), readValue(in, key));
   }
 }
@@ -144,7 +144,7 @@ uint64_t alignmentOf(Reader& in, const Part& part) {
   const int64_t alignment = toInteger(*value, part.path, key);
   const bool powerOfTwo = alignment > 0 && (alignment & (alignment - 1)) == 0;
   if (!powerOfTwo || alignment < 8 || alignment > static_cast<int64_t>(maxAlignment))
-    in.fail("key general.alignment is " + std::to_string(alignment) +
+    in.fail("key 'general.alignment' is " + std::to_string(alignment) +
             ", must be a power of two from 8 to " + std::to_string(maxAlignment));
   return static_cast<uint64_t>(alignment);
 }
@@ -183,8 +183,9 @@ void readType(Reader& in, const Part& part, TensorView& tensor, const std::strin
                                            ", must be one of " + supportedTypes());
   tensor.type = info->type;
   if (tensor.cols % info->blockSize != 0)
-    in.fail(what + " has rows of " + std::to_string(tensor.cols) + " elements, must be a multiple of " +
-            std::to_string(info->blockSize) + " for " + info->name);
+    in.fail(what + " has rows of " + std::to_string(tensor.cols) +
+            " elements, must be a multiple of " + std::to_string(info->blockSize) + " for " +
+            info->name);
   const uint64_t blocks = static_cast<uint64_t>(tensor.elements()) / info->blockSize;
   tensor.bytes = saturatingProduct(blocks, info->blockBytes);
 }
@@ -197,7 +198,7 @@ std::vector<uint64_t> readTensors(Reader& in, Part& part, uint64_t count) {
   std::set<std::string_view> seen;
   for (uint64_t i = 0; i < count; ++i) {
     const std::string_view name = in.string("the name of tensor number " + std::to_string(i + 1));
-    const std::string what = "tensor " + printable(name);
+    const std::string what = "tensor " + quoted(name);
     if (!seen.insert(name).second) in.fail("has " + what + " twice");
     TensorView tensor;
     tensor.name = name;
@@ -219,7 +220,7 @@ void placeTensors(Reader& in, Part& part, const std::vector<uint64_t>& offsets) 
   const uint8_t* data = in.take(bytes, "the tensor data");
   for (size_t i = 0; i < offsets.size(); ++i) {
     TensorView& tensor = part.tensors[i];
-    const std::string what = "tensor " + printable(tensor.name);
+    const std::string what = "tensor " + quoted(tensor.name);
     if (offsets[i] % alignment != 0)
       in.fail(what + " is at offset " + std::to_string(offsets[i]) + ", must be a multiple of " +
               std::to_string(alignment));
@@ -240,7 +241,7 @@ void checkOverlap(Reader& in, const Part& part) {
             [](const TensorView* a, const TensorView* b) { return a->data < b->data; });
   for (size_t i = 1; i < order.size(); ++i)
     if (order[i - 1]->data + order[i - 1]->bytes > order[i]->data)
-      in.fail("tensors " + printable(order[i - 1]->name) + " and " + printable(order[i]->name) +
+      in.fail("tensors " + quoted(order[i - 1]->name) + " and " + quoted(order[i]->name) +
               " overlap");
 }
 

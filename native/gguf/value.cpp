@@ -16,7 +16,7 @@ struct ValueInfo {
 
 // In the order of their numbers.
 constexpr ValueInfo values[] = {
-    {"u8", 1},  {"i8", 1},   {"u16", 2},   {"i16", 2},  {"u32", 4}, {"i32", 4}, {"f32", 4},
+    {"u8", 1},   {"i8", 1},     {"u16", 2},   {"i16", 2}, {"u32", 4}, {"i32", 4}, {"f32", 4},
     {"bool", 1}, {"string", 0}, {"array", 0}, {"u64", 8}, {"i64", 8}, {"f64", 8},
 };
 
@@ -29,7 +29,7 @@ T load(const Value& value) {
 
 [[noreturn]] void fail(const Value& value, const std::string& path, std::string_view key,
                        const char* wanted) {
-  throw Error(Code::badGguf, path + ": key " + printable(key) + " is of type " +
+  throw Error(Code::badGguf, path + ": key " + quoted(key) + " is of type " +
                                  valueName(value.type) + ", must be " + wanted);
 }
 
@@ -50,8 +50,8 @@ int64_t toInteger(const Value& value, const std::string& path, std::string_view 
     case ValueType::u64: {
       const uint64_t number = load<uint64_t>(value);
       if (number > static_cast<uint64_t>(INT64_MAX))
-        throw Error(Code::badGguf, path + ": key " + printable(key) + " is " +
-                                       std::to_string(number) + ", out of range");
+        throw Error(Code::badGguf, path + ": key " + quoted(key) + " is " + std::to_string(number) +
+                                       ", out of range");
       return static_cast<int64_t>(number);
     }
     default: fail(value, path, key, "an integer");
@@ -69,7 +69,7 @@ double toNumber(const Value& value, const std::string& path, std::string_view ke
     default: number = static_cast<double>(toInteger(value, path, key));
   }
   if (!std::isfinite(number))
-    throw Error(Code::badGguf, path + ": key " + printable(key) + " is not a finite number");
+    throw Error(Code::badGguf, path + ": key " + quoted(key) + " is not a finite number");
   return number;
 }
 

@@ -26,7 +26,7 @@ const Architecture& architecture(const Gguf& file) {
     if (name == arch.name) return arch;
     known += known.empty() ? arch.name : std::string(", ") + arch.name;
   }
-  throw Error(Code::unsupportedArchitecture, file.path() + ": architecture '" + name.substr(0, 80) +
+  throw Error(Code::unsupportedArchitecture, file.path() + ": architecture '" + printable(name) +
                                                  "' is not supported; supported: " + known);
 }
 

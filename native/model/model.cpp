@@ -32,7 +32,7 @@ class Loader {
   void checkAllUsed() const {
     for (const TensorView& tensor : file.tensors())
       if (!used.contains(tensor.name) && tensor.name != "rope_freqs.weight")
-        throw Error(Code::unsupportedArchitecture, file.path() + ": tensor '" + tensor.name +
+        throw Error(Code::unsupportedArchitecture, file.path() + ": tensor '" + printable(tensor.name) +
                                                        "' has no place in architecture '" +
                                                        model.spec.architecture + "'");
   }

@@ -112,7 +112,7 @@ Rope readRope(const Keys& keys, const ModelSpec& spec, bool interleaved) {
     applyYarn(keys, rope, base, factor, spec.context);
   } else if (kind != "none") {
     keys.fail(keys.key("rope.scaling.type"),
-              "is '" + kind.substr(0, 40) + "'; supported: none, linear, yarn");
+              "is '" + printable(kind) + "'; supported: none, linear, yarn");
   }
   applyFactors(keys.file, rope);
   return rope;

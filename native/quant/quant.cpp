@@ -29,20 +29,13 @@ constexpr Entry quantised(Type type, const char* name) {
 }
 
 constexpr Entry entries[] = {
-    {{Type::f32, "F32", 1, 4, 0}, nullptr},
-    {{Type::f16, "F16", 1, 2, 0}, nullptr},
-    {{Type::bf16, "BF16", 1, 2, 0}, nullptr},
-    quantised<BlockQ8_0>(Type::q8_0, "Q8_0"),
-    quantised<BlockQ4_0>(Type::q4_0, "Q4_0"),
-    quantised<BlockQ4_1>(Type::q4_1, "Q4_1"),
-    quantised<BlockQ5_0>(Type::q5_0, "Q5_0"),
-    quantised<BlockQ5_1>(Type::q5_1, "Q5_1"),
-    quantised<BlockQ2_K>(Type::q2_K, "Q2_K"),
-    quantised<BlockQ3_K>(Type::q3_K, "Q3_K"),
-    quantised<BlockQ4_K>(Type::q4_K, "Q4_K"),
-    quantised<BlockQ5_K>(Type::q5_K, "Q5_K"),
-    quantised<BlockQ6_K>(Type::q6_K, "Q6_K"),
-    quantised<BlockIQ4_NL>(Type::iq4_nl, "IQ4_NL"),
+    {{Type::f32, "F32", 1, 4, 0}, nullptr},         {{Type::f16, "F16", 1, 2, 0}, nullptr},
+    {{Type::bf16, "BF16", 1, 2, 0}, nullptr},       quantised<BlockQ8_0>(Type::q8_0, "Q8_0"),
+    quantised<BlockQ4_0>(Type::q4_0, "Q4_0"),       quantised<BlockQ4_1>(Type::q4_1, "Q4_1"),
+    quantised<BlockQ5_0>(Type::q5_0, "Q5_0"),       quantised<BlockQ5_1>(Type::q5_1, "Q5_1"),
+    quantised<BlockQ2_K>(Type::q2_K, "Q2_K"),       quantised<BlockQ3_K>(Type::q3_K, "Q3_K"),
+    quantised<BlockQ4_K>(Type::q4_K, "Q4_K"),       quantised<BlockQ5_K>(Type::q5_K, "Q5_K"),
+    quantised<BlockQ6_K>(Type::q6_K, "Q6_K"),       quantised<BlockIQ4_NL>(Type::iq4_nl, "IQ4_NL"),
     quantised<BlockIQ4_XS>(Type::iq4_xs, "IQ4_XS"),
 };
 
@@ -71,10 +64,9 @@ std::string foreignType(uint32_t type) {
     const char* name;
   };
   constexpr Name names[] = {
-      {9, "Q8_1"},     {15, "Q8_K"},    {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
-      {19, "IQ1_S"},   {21, "IQ3_S"},   {22, "IQ2_S"},   {24, "I8"},     {25, "I16"},
-      {26, "I32"},     {27, "I64"},     {28, "F64"},     {29, "IQ1_M"},  {34, "TQ1_0"},
-      {35, "TQ2_0"},   {39, "MXFP4"},
+      {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
+      {21, "IQ3_S"}, {22, "IQ2_S"}, {24, "I8"},      {25, "I16"},    {26, "I32"},     {27, "I64"},
+      {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"},
   };
   const std::string number = "type " + std::to_string(type);
   for (const Name& n : names)

@@ -5,7 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "../error.h"
 #include "../session/philox.h"
 
 namespace lacuna {
@@ -83,7 +82,7 @@ void reduceRow(HeadResult& result, const std::vector<double>& logits, const Head
   for (size_t v = 0; v < z.size(); v++) {
     const auto token = static_cast<int32_t>(v);
     const bool allowed = options.allow.empty() || contains(options.allow, token);
-    if (!allowed || contains(options.suppress, token)) z[v] = kNever;
+    if (!allowed || contains(options.suppress, token) || std::isnan(z[v])) z[v] = kNever;
   }
 
   // The distribution the token is drawn from.
@@ -96,8 +95,7 @@ void reduceRow(HeadResult& result, const std::vector<double>& logits, const Head
   if (token < 0)
     token = choose(tempered, row, options);  // the filter kept only tokens never chosen
   if (token < 0)
-    throw Error(Code::invalidArgument,
-                "suppress and allow leave no token for position " + std::to_string(row.position));
+    throw noToken(row.position);
 
   // The distribution the statistics describe.
   std::vector<double> described = options.tempered ? sampled : z;
@@ -110,9 +108,9 @@ void reduceRow(HeadResult& result, const std::vector<double>& logits, const Head
     first = std::max(first, value);
   }
   result.token.push_back(token);
-  result.probability.push_back(static_cast<float>(p[token]));
-  result.margin.push_back(static_cast<float>(first - second));
-  result.entropy.push_back(static_cast<float>(std::max(entropy, 0.0)));
+  result.probability.push_back(p[token]);
+  result.margin.push_back(first - second);
+  result.entropy.push_back(std::max(entropy, 0.0));
   for (int32_t probe : options.probe) result.probe.push_back(static_cast<float>(p[probe]));
   if (options.list > 0) {
     const auto order = ranking(p);

@@ -1,6 +1,7 @@
 #include "commit.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "philox.h"
@@ -11,13 +12,13 @@ namespace {
 // A reported position that may be committed: its index in the statistics and its score.
 struct Candidate {
   size_t index;
-  float score;
+  double score;
 };
 
-float scoreOf(const CommitItem& item, size_t i) {
+double scoreOf(const CommitItem& item, size_t i) {
   const CommitRule& rule = item.rule;
   const int32_t position = item.positions[i];
-  float score = 0;
+  double score = 0;
   switch (rule.score) {
     case Score::probability: score = item.probability[i]; break;
     case Score::margin: score = item.margin[i]; break;
@@ -25,9 +26,10 @@ float scoreOf(const CommitItem& item, size_t i) {
     case Score::random:
       score = Philox::score(rule.seed, rule.step, static_cast<uint32_t>(position));
       break;
-    case Score::position: score = -static_cast<float>(position); break;
+    case Score::position: score = -position; break;
   }
-  return rule.bias.empty() ? score : score + rule.bias[static_cast<size_t>(position)];
+  if (!rule.bias.empty()) score += rule.bias[static_cast<size_t>(position)];
+  return std::isnan(score) ? -INFINITY : score;  // damaged weights; NaN has no place in an order
 }
 
 std::vector<Candidate> rank(const CommitItem& item) {
@@ -50,7 +52,7 @@ std::vector<Candidate> rank(const CommitItem& item) {
 size_t factorCount(const CommitRule& rule, const std::vector<Candidate>& ranked) {
   size_t count = std::min<size_t>(1, ranked.size());
   while (count < ranked.size() &&
-         static_cast<double>(count + 2) * (1.0 - double{ranked[count].score}) <= rule.factor)
+         static_cast<double>(count + 2) * (1.0 - ranked[count].score) <= rule.factor)
     count++;
   if (rule.literal && count + 1 == ranked.size()) count++;
   return count;
@@ -65,7 +67,7 @@ size_t entropyCount(const CommitItem& item, const std::vector<Candidate>& ranked
     const double entropy = item.entropy[ranked[count].index];
     sum += entropy;
     largest = std::max(largest, entropy);
-    if (count > 0 && sum - largest > double{item.rule.gamma}) break;
+    if (count > 0 && sum - largest > item.rule.gamma) break;
   }
   return count;
 }

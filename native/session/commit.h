@@ -29,12 +29,12 @@ struct CommitRule {
   Score score = Score::probability;
   Select select = Select::all;
   int k = 1;             // topK
-  float tau = 0;         // threshold
+  double tau = 0;        // threshold
   bool strict = false;   // threshold
   int min = 1;           // threshold
-  float factor = 1;      // factor
+  double factor = 1;     // factor
   bool literal = false;  // factor: Fast-dLLM's own code also takes the last rank when only it fails
-  float gamma = 0;       // entropyBound, nats
+  double gamma = 0;      // entropyBound, nats
   int begin = 0, end = 0;       // positions that may be committed: [begin, end)
   std::span<const float> bias;  // added to the score, per canvas position; empty: none
   uint64_t seed = 0;            // random
@@ -51,7 +51,7 @@ struct CommitItem {
   int32_t mask = -1;
   std::span<const int32_t> positions;  // reported, in the order of the statistics
   std::span<const int32_t> token;
-  std::span<const float> probability, margin, entropy;
+  std::span<const double> probability, margin, entropy;
   std::vector<int32_t> committed;  // out: positions written, ascending
 };
 

@@ -63,7 +63,12 @@ int addSegment(Batch& batch, const ModelSpec& spec, const StepRequest& request,
     const int32_t position = placed.positions[r];
     const bool isShadow = r >= request.rows.size();
     const bool masked = isShadow && request.shadow[r - request.rows.size()] == position;
-    batch.tokens.push_back(masked ? spec.mask : session.canvas[static_cast<size_t>(position)]);
+    const int32_t token = masked ? spec.mask : session.canvas[static_cast<size_t>(position)];
+    if (token < 0)  // an unset position of a model without a mask token
+      invalid("position " + std::to_string(position) +
+              " holds no token and the model has no mask token; set its token first, or load the "
+              "model with the option maskToken");
+    batch.tokens.push_back(token);
     batch.positions.push_back(position);
   }
   Segment segment;

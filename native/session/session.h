@@ -56,7 +56,7 @@ struct StepRequest {
 
 struct StepResult {
   std::vector<int32_t> position, token;  // query positions, then shadow positions
-  std::vector<float> probability, margin, entropy;
+  std::vector<double> probability, margin, entropy;
   int list = 0, probes = 0;
   std::vector<int32_t> topToken;      // (n, list)
   std::vector<float> topProbability;  // (n, list)
