@@ -96,6 +96,13 @@ export function knownKeys(what: string, value: unknown, keys: readonly string[])
   }
 }
 
+/** Any array-like, as an array of its own. */
+export function list(name: string, value: unknown, right = 'an array'): unknown[] {
+  const array = value as ArrayLike<unknown> | null;
+  const isList = typeof array === 'object' && array !== null && Number.isSafeInteger(array.length);
+  return isList ? Array.from(array) : invalid(name, value, right);
+}
+
 /**
  * Token ids: any array-like of integers from 0 to `vocabularySize` − 1.
  * @returns a copy, so that later changes by the caller do not reach it

@@ -1,0 +1,20 @@
+/**
+ * Masked-diffusion language models (LLaDA, Dream, LLaDA-MoE, RND1 and others) from GGUF files,
+ * inside Node and Electron.
+ *
+ * @module
+ */
+export { LacunaError, type LacunaErrorCode } from './errors.js';
+export { inspectFile, loadModel, Model, type LoadOptions, type StepItem } from './model.js';
+export type { Attention, ModelInfo } from './info.js';
+export { DiffusionSession, type StepOptions } from './session.js';
+export type * from './types.js';
+export type { NativeFile as ModelFile } from './native.js';
+
+export { generate } from './generate.js';
+export { Generation, type Frame, type GenerationResult, type TraceStep } from './generation.js';
+export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from './plan.js';
+export * from './decoding/index.js';
+
+export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from './text/tokenizer.js';
+export { chatTokens, renderChat, type ChatMessage, type ChatOptions } from './text/template.js';

@@ -1,0 +1,251 @@
+/** A loaded model: facts, tokenizer, sessions, steps, generation. */
+import { LacunaError } from './errors.js';
+import { generate } from './generate.js';
+import type { Generation } from './generation.js';
+import { fileTokenizer, modelInfo, type Attention, type ModelInfo } from './info.js';
+import { call, finish, native } from './native.js';
+import type { NativeFile, NativeLoadOptions, NativeModel } from './native.js';
+import type { GenerateOptions, Prompt } from './plan.js';
+import { DiffusionSession, type StepOptions } from './session.js';
+import type { Tokenizer } from './text/tokenizer.js';
+import type { StepRequest, StepResult } from './types.js';
+import {
+  abortSignal,
+  integer,
+  invalid,
+  knownKeys,
+  list,
+  object,
+  oneOf,
+  string,
+} from './validate.js';
+
+export type { Attention, ModelInfo };
+
+const devices = ['auto', 'cpu', 'cuda', 'ref'] as const;
+
+export interface LoadOptions {
+  /**
+   * What computes. `'auto'` (default): the fastest that works here; `'ref'`: the slow reference
+   * that the others are tested against.
+   */
+  device?: (typeof devices)[number];
+  /** CPU threads. Default: as many as cores. Results do not depend on it. */
+  threads?: number;
+  /** CPU instruction set: `'scalar'`, `'avx2'`, `'avx512'`, `'neon'`. Default: the best here. */
+  isa?: string;
+  /** Which keys a row sees. `'block-causal:8'` is `{ blockCausal: 8 }`. Default: as the file says. */
+  attention?: Attention | `block-causal:${number}`;
+  /** 1: row i − 1 predicts token i. Default: as the file or the architecture says. */
+  shift?: 0 | 1;
+  /** Token id of MASK. Default: as the file or the architecture says. */
+  maskToken?: number;
+  /** Pre-tokenizer instead of the file's: how text is cut into words. */
+  pre?: string;
+  /** Jinja chat template instead of the file's. */
+  chatTemplate?: string;
+  /** Ends the loading with `ABORTED`. */
+  signal?: AbortSignal;
+  /** Bytes of the weights that are ready, and all of them. An error thrown here ends the loading. */
+  onProgress?: (progress: { loaded: number; total: number }) => void;
+}
+
+const loadOptionNames = [
+  'device',
+  'threads',
+  'isa',
+  'attention',
+  'shift',
+  'maskToken',
+  'pre',
+  'chatTemplate',
+  'signal',
+  'onProgress',
+];
+
+/**
+ * Loads a GGUF file; of a split one (`-00001-of-0000N`), give any part.
+ *
+ * Rejects with `FILE_ERROR`, `BAD_GGUF`, `UNSUPPORTED_ARCHITECTURE`, `UNSUPPORTED_TYPE`, `NO_CUDA`,
+ * `NO_BINARY`, `OUT_OF_MEMORY`, `ABORTED`, and with `INVALID_ARGUMENT` for options that are
+ * misspelt or out of range.
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  string('path', path);
+  knownKeys('load options', options, loadOptionNames);
+  const nativeOptions = nativeLoadOptions(options);
+  const signal = abortSignal('signal', options.signal);
+  const text = {
+    pre: optionalString('pre', options.pre),
+    chatTemplate: optionalString('chatTemplate', options.chatTemplate),
+  };
+  const { onProgress } = options;
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    invalid('onProgress', onProgress, 'a function');
+  }
+  const report = onProgress && ((loaded: number, total: number) => onProgress({ loaded, total }));
+  const binding = native();
+  const model = await finish(() => binding.load(path, nativeOptions, report), signal);
+  return new Model(model, path, text);
+}
+
+function optionalString(name: string, value: unknown): string | undefined {
+  return value === undefined ? undefined : string(name, value);
+}
+
+function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
+  const { device = 'auto', threads, isa = '', attention, shift, maskToken } = options;
+  const largest = 2 ** 31 - 1;
+  return {
+    device: oneOf('device', device, devices),
+    threads: threads === undefined ? 0 : integer('threads', threads, { min: 1, max: 1024 }),
+    isa: string('isa', isa),
+    attentionBlock: attention === undefined ? -1 : attentionBlock(attention),
+    logitShift: shift === undefined ? -1 : oneOf('shift', shift, [0, 1]),
+    mask: maskToken === undefined ? -1 : integer('maskToken', maskToken, { min: 0, max: largest }),
+  };
+}
+
+function attentionBlock(attention: NonNullable<LoadOptions['attention']>): number {
+  if (attention === 'full') return 0;
+  if (attention === 'causal') return 1;
+  const right = "'full', 'causal', { blockCausal: n } or 'block-causal:n'";
+  const bounds = { min: 1, max: 2 ** 31 - 1 };
+  if (typeof attention === 'string') {
+    const [, n] = /^block-causal:(\d+)$/.exec(attention) ?? [];
+    return n === undefined
+      ? invalid('attention', attention, right)
+      : integer('attention: block length', Number(n), bounds);
+  }
+  if (typeof attention !== 'object' || attention === null) {
+    return invalid('attention', attention, right);
+  }
+  knownKeys('attention', attention, ['blockCausal']);
+  return integer('attention.blockCausal', attention.blockCausal, bounds);
+}
+
+/**
+ * Reads a GGUF file without loading it: metadata, tensors, the numbers of the model, and the memory
+ * that sessions will take. Rejects with `FILE_ERROR`, `BAD_GGUF`, `UNSUPPORTED_TYPE`.
+ *
+ * @param options `lengths`: canvas lengths to give `sessionBytes` for
+ */
+export async function inspectFile(
+  path: string,
+  options: { lengths?: ArrayLike<number> } = {},
+): Promise<NativeFile> {
+  string('path', path);
+  knownKeys('inspect options', options, ['lengths']);
+  const lengths = Int32Array.from(options.lengths ?? [], (length, i) =>
+    integer(`lengths[${i}]`, length, { min: 1, max: largestLength }),
+  );
+  const binding = native();
+  return finish(() => binding.inspect(path, lengths));
+}
+
+const largestLength = 2 ** 24;
+
+/** One of the sessions of a common forward: with a request of its own, or the default one. */
+export type StepItem =
+  DiffusionSession | (StepRequest<DiffusionSession> & { session: DiffusionSession });
+
+/** Made by `loadModel`. */
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  readonly #native: NativeModel;
+  readonly #text: { pre?: string; chatTemplate?: string };
+  #tokenizer: Tokenizer | undefined;
+  #disposal: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(model: NativeModel, path: string, text: { pre?: string; chatTemplate?: string }) {
+    this.info = modelInfo(model, path);
+    this.#native = model;
+    this.#text = text;
+  }
+
+  /** Made on first use. Throws `UNSUPPORTED_TOKENIZER`; token ids work without one. */
+  get tokenizer(): Tokenizer {
+    this.#tokenizer ??= call(() =>
+      fileTokenizer(this.#native.file(), this.#native.spec, this.#text),
+    );
+    return this.#tokenizer;
+  }
+
+  /**
+   * A canvas of `length` masks. Throws `OUT_OF_MEMORY`, `DISPOSED`, and `INVALID_ARGUMENT` if the
+   * model has no mask token.
+   */
+  createSession(options: { length: number }): DiffusionSession {
+    knownKeys('session options', options, ['length']);
+    const length = integer('length', options.length, { min: 1, max: largestLength });
+    if (this.info.tokens.mask === undefined && !this.disposed) {
+      throw new LacunaError(
+        'INVALID_ARGUMENT',
+        `${this.info.file.path} names no mask token; set the load option maskToken`,
+      );
+    }
+    return new DiffusionSession(
+      this,
+      call(() => this.#native.createSession(length)),
+    );
+  }
+
+  /** Memory that a session of `length` positions takes, in bytes. */
+  sessionBytes(length: number): number {
+    integer('length', length, { min: 1, max: largestLength });
+    return call(() => this.#native.sessionBytes(length));
+  }
+
+  /**
+   * One forward for several sessions of this model, which share the work on the weights. Results
+   * come in the order of the items and are those of separate steps.
+   *
+   * Rejects like `session.step`, and then no session has changed.
+   */
+  async step(items: readonly StepItem[], options: StepOptions = {}): Promise<StepResult[]> {
+    knownKeys('step options', options, ['signal']);
+    const signal = abortSignal('signal', options.signal);
+    const given = list('items', items, 'an array of sessions or requests');
+    const parts = given.map((item, i) => this.#part(`items[${i}]`, item));
+    const steps = parts.map(({ session, request }) => session.resolve(request));
+    const results = await finish(() => this.#native.step(steps), signal);
+    return results.map((result, i) => parts[i].session.accept(parts[i].request, result));
+  }
+
+  #part(name: string, item: unknown) {
+    const { session, ...request } =
+      item instanceof DiffusionSession ? { session: item } : object(name, item);
+    if (!(session instanceof DiffusionSession)) invalid(`${name}.session`, session, 'a session');
+    if (session.model !== this) {
+      throw new LacunaError('INVALID_ARGUMENT', `${name}: the session belongs to another model`);
+    }
+    return { session, request: request as StepRequest<DiffusionSession> };
+  }
+
+  /**
+   * Fills an answer after the prompt: text, chat messages or token ids. The run starts at once;
+   * iterate over its frames, or await its `result`. See `GenerateOptions`.
+   */
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    if (this.disposed) throw new LacunaError('DISPOSED', 'the model was disposed of');
+    return generate(this, prompt, options);
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  /**
+   * Frees the weights and all sessions. Running steps reject with `DISPOSED` first.
+   * @returns resolves when the memory is free; the same promise on later calls
+   */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#native.dispose();
+    return this.#disposal;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
