@@ -1,0 +1,48 @@
+import { integer } from '../validate.js';
+import type { Range } from '../types.js';
+import type { BlockPlan } from './policy.js';
+
+/**
+ * Semi-autoregressive blocks of `size` positions counted from the end of the prompt; the last one is
+ * shorter if `maxTokens` is no multiple of `size`.
+ * Source: LLaDA, `generate.py` (`block_length`); the original requires a multiple.
+ * @param size positions, at least 1; default 32, as in LLaDA's README
+ */
+export function blocks(size = 32): BlockPlan {
+  integer('blocks(size)', size, { min: 1 });
+  return (prompt, maxTokens) => {
+    const length = prompt + maxTokens;
+    return { length, blocks: ranges(prompt, length, size) };
+  };
+}
+
+/**
+ * Blocks on absolute multiples of `size`, as block-causal models are trained. The first one takes in
+ * the end of the prompt; the canvas is filled up to a whole block, and the answer is cut to
+ * `maxTokens`.
+ * Source: LLaDA2.0, `modeling_llada2_moe.py::generate`; SDAR, `generate.py`.
+ * @param size positions, at least 1; a multiple of the model's attention block for exact caching
+ */
+export function absoluteBlocks(size: number): BlockPlan {
+  integer('absoluteBlocks(size)', size, { min: 1 });
+  return (prompt, maxTokens) => {
+    const length = Math.ceil((prompt + maxTokens) / size) * size;
+    return { length, blocks: ranges(Math.floor(prompt / size) * size, length, size) };
+  };
+}
+
+/** One block: the whole answer at once. Source: Dream; LLaDA with `block_length = gen_length`. */
+export function wholeAnswer(): BlockPlan {
+  return (prompt, maxTokens) => ({
+    length: prompt + maxTokens,
+    blocks: [{ start: prompt, end: prompt + maxTokens }],
+  });
+}
+
+function ranges(start: number, end: number, size: number): Range[] {
+  const count = Math.ceil((end - start) / size);
+  return Array.from({ length: count }, (_, i) => ({
+    start: start + i * size,
+    end: Math.min(start + (i + 1) * size, end),
+  }));
+}

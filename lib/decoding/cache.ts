@@ -1,0 +1,90 @@
+import { LacunaError } from '../errors.js';
+import type { Range } from '../types.js';
+import type { CachePlan, RunFacts } from './policy.js';
+
+/** Every row in every step: nothing is approximated. Source: LLaDA, Dream. */
+export function noCache(): CachePlan {
+  return () => () => ({});
+}
+
+/**
+ * A full forward when a block begins, which also commits; then the block and all that follows it,
+ * while the rows before it stay as they were. An approximation for models with full attention.
+ * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_prefix_cache`.
+ */
+export function prefixCache(): CachePlan {
+  return (run) =>
+    ({ blockForwards, range }) =>
+      blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: run.length } };
+}
+
+/**
+ * A full forward when a block begins, which also commits; then only the rows of the block, while
+ * those before and after it stay as they were. An approximation for models with full attention.
+ * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_dual_cache`.
+ */
+export function dualCache(): CachePlan {
+  return (run) =>
+    ({ blockForwards, range }) =>
+      blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: range.end } };
+}
+
+/**
+ * Exact K/V for block-causal models: rows never see later blocks, so only the active block is
+ * computed. The first forward of a block also recomputes the block before it, whose tokens are all
+ * known by then (for the first block: the prompt). The originals spend a forward of its own on that.
+ * Source: SDAR, `generate.py`; LLaDA2.0 technical report.
+ *
+ * Refuses (`INVALID_ARGUMENT`) models with full attention, and blocks that cut an attention block
+ * in two: use `absoluteBlocks(n)`.
+ */
+export function blockCausalCache(): CachePlan {
+  return (run) => {
+    refuse(run);
+    // The last row of a causal block predicts the token after the block, and no row in it sees it.
+    const unused = run.attentionBlock === 1 && run.logitShift === 1 ? 1 : 0;
+    return ({ block, blockForwards, range }) => {
+      const previous = block === 0 ? 0 : run.blocks[block - 1].start;
+      const start = blockForwards === 0 ? previous : sourceRow(run, range.start);
+      const end = Math.max(start + 1, range.end - unused);
+      return { rows: { start, end }, visible: range.end };
+    };
+  };
+}
+
+/** The fastest plan that approximates nothing: `blockCausalCache()` where it fits, else `noCache()`. */
+export function exactCache(): CachePlan {
+  return (run) => (isBlockCausal(run) ? blockCausalCache() : noCache())(run);
+}
+
+/** With a logit shift, the row before a position predicts it and must be computed too. */
+function sourceRow({ logitShift }: RunFacts, position: number): number {
+  return Math.max(0, position - logitShift);
+}
+
+function isBlockCausal(run: RunFacts): boolean {
+  return run.attentionBlock > 0 && cutBlock(run) === undefined;
+}
+
+/** A block of the plan that begins or ends inside an attention block. */
+function cutBlock({ attentionBlock: n, blocks, length }: RunFacts): Range | undefined {
+  return blocks.find(({ start, end }) => start % n !== 0 || (end % n !== 0 && end !== length));
+}
+
+function refuse(run: RunFacts): void {
+  const n = run.attentionBlock;
+  if (n === 0) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      'cache: blockCausalCache() needs a model with block-causal attention, but this one attends to ' +
+        'the whole canvas; use noCache(), prefixCache() or dualCache()',
+    );
+  }
+  const cut = cutBlock(run);
+  if (cut === undefined) return;
+  throw new LacunaError(
+    'INVALID_ARGUMENT',
+    `cache: blockCausalCache() needs blocks on multiples of the model's attention block ${n}, but ` +
+      `one goes from ${cut.start} to ${cut.end}; use absoluteBlocks(${n})`,
+  );
+}

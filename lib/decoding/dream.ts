@@ -1,0 +1,93 @@
+import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
+import type { Score } from '../types.js';
+import type { Decision, Decoder, RunFacts, StepState } from './policy.js';
+import { Stream, gumbel, uniform } from './philox.js';
+import { stepsPerBlock, timesteps, transferRate } from './schedule.js';
+
+const scores = {
+  maskgit_plus: 'probability',
+  topk_margin: 'margin',
+  entropy: 'negEntropy',
+} as const satisfies Record<string, Score>;
+
+export interface DreamOptions {
+  /** Default `'entropy'`, as in Dream's examples (its configuration says `'origin'`). */
+  alg?: 'origin' | keyof typeof scores;
+  /**
+   * Steps of the run, shared among the blocks. Default: the generate option `steps`, else one per
+   * position of the answer (the original: 512).
+   */
+  steps?: number;
+  /** > 0 draws the positions by softmax(confidence / algTemp) instead of taking the best. Default 0. */
+  algTemp?: number;
+  /** Last time of the schedule. Default 1e-3. */
+  eps?: number;
+  /**
+   * Reproduce the original's defect: MASK may be proposed, which uses up the quota and leaves a mask
+   * in the answer. Default false.
+   */
+  literal?: boolean;
+}
+
+/**
+ * Dream's sampler. Times t_0 … t_S go evenly from 1 to eps; step i reveals the share
+ * r_i = 1 − t_(i+1)/t_i of the m masks left, all of them in the last step:
+ * - `origin`: each masked position independently with probability r_i;
+ * - `maskgit_plus`, `topk_margin`, `entropy`: the ⌊m·r_i⌋ positions of highest p, largest margin
+ *   p_1 − p_2, or lowest entropy, on the tempered and filtered distribution. With `algTemp` they are
+ *   drawn without replacement instead.
+ *
+ * Steps that reveal nothing make no forward. Made for the whole answer as one block; with several
+ * blocks each runs the schedule by itself.
+ * Source: Dream 7B (arXiv 2508.15487), `generation_utils.py`.
+ */
+export function dream(options: DreamOptions = {}): Decoder {
+  const name = 'dream()';
+  knownKeys(name, options, ['alg', 'steps', 'algTemp', 'eps', 'literal']);
+  const choices = ['origin', 'maskgit_plus', 'topk_margin', 'entropy'] as const;
+  const alg = oneOf(`${name}: alg`, options.alg ?? 'entropy', choices);
+  if (options.steps !== undefined) integer(`${name}: steps`, options.steps, { min: 1 });
+  const algTemp = number(`${name}: algTemp`, options.algTemp ?? 0, { min: 0 });
+  const eps = number(`${name}: eps`, options.eps ?? 1e-3, { min: 1e-6, max: 0.5 });
+  const allowMask = boolean(`${name}: literal`, options.literal ?? false);
+  return (run) => {
+    const times = stepsPerBlock(run, name, options.steps).map((steps) => timesteps(steps, eps));
+    return (state) => {
+      const { block, blockStep, masked } = state;
+      if (blockStep >= times[block].length - 1) return undefined;
+      const rate = transferRate(times[block], blockStep);
+      const request = { statistics: 'sampled', allowMask } as const;
+      if (alg === 'origin') return transfer(run, state, rate, request);
+      const k = Math.trunc(Math.fround(masked.length * rate));
+      if (k === 0) return {};
+      const bias = algTemp > 0 ? positionNoise(run, state, algTemp) : undefined;
+      return { request, commit: { score: scores[alg], bias, select: { kind: 'topK', k } } };
+    };
+  };
+}
+
+/** `origin`: the positions do not depend on the model, so only theirs are reported. */
+function transfer(
+  run: RunFacts,
+  { masked, step }: StepState,
+  rate: number,
+  request: NonNullable<Decision['request']>,
+): Decision {
+  const query = masked.filter(
+    (position) => uniform(run.seed, step, position, Stream.transfer) < rate,
+  );
+  if (query.length === 0) return {};
+  return { request: { ...request, query }, commit: { select: { kind: 'all' } } };
+}
+
+/**
+ * Ranking by confidence + algTemp · Gumbel draws without replacement from softmax(confidence /
+ * algTemp): the Gumbel-top-k trick (arXiv 1903.06059).
+ */
+function positionNoise(run: RunFacts, { masked, step }: StepState, algTemp: number): Float32Array {
+  const bias = new Float32Array(run.length);
+  for (const position of masked) {
+    bias[position] = algTemp * gumbel(run.seed, step, position, Stream.order);
+  }
+  return bias;
+}

@@ -1,0 +1,115 @@
+import { boolean, integer, knownKeys, oneOf } from '../validate.js';
+import type { CommitRule, Score } from '../types.js';
+import type { Decision, Decoder, RunFacts } from './policy.js';
+import { evenShare, stepsPerBlock } from './schedule.js';
+
+/** Options that `lowConfidence` and `randomOrder` share. */
+export interface LladaOptions {
+  /**
+   * Steps of the whole run, shared among the blocks. Default: the generate option `steps`, else one
+   * per position of the answer.
+   */
+  steps?: number;
+  /** Never propose end of text (the original's `logits_eos_inf`). Default false. */
+  logitsEosInf?: boolean;
+  /**
+   * Commit end of text and end of turn last: they may be chosen, but their confidence is 0 (the
+   * original's `confidence_eos_eot_inf`). Default false.
+   */
+  confidenceEosEotInf?: boolean;
+  /**
+   * Reproduce the original's defects: MASK may be proposed, which uses up the quota and leaves a
+   * mask in the answer; `confidenceEosEotInf` at temperature > 0 concerns end of turn only.
+   * Default false: neither.
+   */
+  literal?: boolean;
+}
+
+export interface LowConfidenceOptions extends LladaOptions {
+  /** What confidence is. Default `'probability'`, as in the original. */
+  score?: 'probability' | 'margin' | 'negEntropy';
+}
+
+/**
+ * LLaDA's low-confidence remasking: each step commits the k most confident proposals of the active
+ * block. k follows a fixed schedule per block: with M masks and s steps ⌊M/s⌋, and one more in the
+ * first (M mod s) steps. Confidence is the untempered softmax, whatever the temperature.
+ * Source: LLaDA (arXiv 2502.09992), `generate.py`, `remasking='low_confidence'`.
+ *
+ * Throws `INVALID_ARGUMENT` if there are fewer steps than blocks.
+ */
+export function lowConfidence(options: LowConfidenceOptions = {}): Decoder {
+  const name = 'lowConfidence()';
+  knownKeys(name, options, [...lladaKeys, 'score']);
+  const { score = 'probability' } = options;
+  oneOf(`${name}: score`, score, ['probability', 'margin', 'negEntropy']);
+  return scheduled(name, score, options);
+}
+
+/**
+ * LLaDA's random order: like `lowConfidence`, but positions are drawn uniformly by the seed.
+ * Source: LLaDA (arXiv 2502.09992), `generate.py`, `remasking='random'`.
+ */
+export function randomOrder(options: LladaOptions = {}): Decoder {
+  const name = 'randomOrder()';
+  knownKeys(name, options, lladaKeys);
+  return scheduled(name, 'random', options);
+}
+
+/**
+ * The k best proposals of the active block in every step, without a schedule.
+ * @param options `k` default 1; `score` default `'probability'`
+ */
+export function topK(options: { k?: number; score?: Score } = {}): Decoder {
+  const name = 'topK()';
+  knownKeys(name, options, ['k', 'score']);
+  const k = integer(`${name}: k`, options.k ?? 1, { min: 1 });
+  const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as const;
+  const score = oneOf(`${name}: score`, options.score ?? 'probability', scores);
+  const commit: CommitRule = { score, select: { kind: 'topK', k } };
+  return () => () => ({ commit });
+}
+
+/**
+ * The first k masked positions of the active block in every step: the order of autoregressive
+ * models, and with one token per step their result on a causal model.
+ * @param options `k` default 1
+ */
+export function leftToRight(options: { k?: number } = {}): Decoder {
+  knownKeys('leftToRight()', options, ['k']);
+  integer('leftToRight(): k', options.k ?? 1, { min: 1 });
+  return topK({ ...options, score: 'position' });
+}
+
+const lladaKeys = ['steps', 'logitsEosInf', 'confidenceEosEotInf', 'literal'];
+
+function scheduled(name: string, score: Score, options: LladaOptions): Decoder {
+  if (options.steps !== undefined) integer(`${name}: steps`, options.steps, { min: 1 });
+  for (const key of ['logitsEosInf', 'confidenceEosEotInf', 'literal'] as const) {
+    boolean(`${name}: ${key}`, options[key] ?? false);
+  }
+  return (run) => {
+    const steps = stepsPerBlock(run, name, options.steps);
+    const request = tokenSets(run, options);
+    return ({ block, blockStep, blockMasks }) => {
+      if (blockStep >= steps[block]) return undefined;
+      const k = evenShare(blockMasks, steps[block], blockStep);
+      return k === 0 ? {} : { request, commit: { score, select: { kind: 'topK', k } } };
+    };
+  };
+}
+
+function tokenSets({ tokens, temperature }: RunFacts, options: LladaOptions): Decision['request'] {
+  const { logitsEosInf, confidenceEosEotInf, literal = false } = options;
+  const { eos, eot } = tokens;
+  const unscored = literal && temperature > 0 ? [eot] : [eos, eot];
+  return {
+    suppress: logitsEosInf ? present([eos]) : undefined,
+    unscored: confidenceEosEotInf ? present(unscored) : undefined,
+    allowMask: literal,
+  };
+}
+
+function present(tokens: (number | undefined)[]): Int32Array {
+  return Int32Array.from(new Set(tokens.filter((token) => token !== undefined))).sort();
+}

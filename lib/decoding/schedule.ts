@@ -1,0 +1,78 @@
+import { LacunaError } from '../errors.js';
+import type { RunFacts } from './policy.js';
+
+/**
+ * How many tokens step `i` of `steps` commits so that all steps together commit `total`:
+ * ⌊total / steps⌋, and one more in each of the first (total mod steps) steps.
+ * Source: LLaDA, `generate.py::get_num_transfer_tokens`.
+ */
+export function evenShare(total: number, steps: number, i: number): number {
+  return Math.floor(total / steps) + (i < total % steps ? 1 : 0);
+}
+
+/**
+ * Steps for each block of a run: `steps` (default: the limit of the run, else one per answer
+ * position) shared in proportion to the blocks' masks, at least one each. Blocks of one size whose
+ * number divides `steps` get the same, as in LLaDA.
+ *
+ * Throws `INVALID_ARGUMENT` if there are fewer steps than blocks, or more than the run's limit.
+ */
+export function stepsPerBlock(run: RunFacts, name: string, steps?: number): number[] {
+  const masks = run.blocks.map(({ start, end }) => end - Math.max(start, run.prompt));
+  let masksLeft = masks.reduce((sum, count) => sum + count, 0);
+  let stepsLeft = plannedSteps(run, name, steps, masksLeft);
+  if (stepsLeft < masks.length) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `${name}: ${stepsLeft} steps cannot fill ${masks.length} blocks; give at least one step per ` +
+        'block, or larger blocks',
+    );
+  }
+  return masks.map((count, block) => {
+    const spare = stepsLeft - (masks.length - 1 - block);
+    const share = Math.min(Math.ceil((stepsLeft * count) / masksLeft), spare);
+    masksLeft -= count;
+    stepsLeft -= share;
+    return share;
+  });
+}
+
+function plannedSteps(
+  run: RunFacts,
+  name: string,
+  steps: number | undefined,
+  masks: number,
+): number {
+  if (steps !== undefined && run.steps !== undefined && steps > run.steps) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `${name}: its ${steps} steps are more than the ${run.steps} of the generate option steps; ` +
+        'give one of the two',
+    );
+  }
+  return steps ?? run.steps ?? masks;
+}
+
+/**
+ * (steps + 1) times from 1 down to `eps`, evenly spaced, in float32 like the original's
+ * `torch.linspace`, so that truncated counts come out the same.
+ * Source: Dream, `generation_utils.py`.
+ */
+export function timesteps(steps: number, eps: number): Float32Array {
+  const end = Math.fround(eps);
+  const step = Math.fround(Math.fround(end - 1) / steps);
+  // torch counts from the nearer end.
+  const half = Math.floor((steps + 1) / 2);
+  return Float32Array.from({ length: steps + 1 }, (_, i) =>
+    i < half ? 1 + Math.fround(step * i) : end - Math.fround(step * (steps - i)),
+  );
+}
+
+/**
+ * Share of the masked positions that is revealed on the way from time `i` to time `i + 1`: 1 − s/t;
+ * all of them in the last step.
+ */
+export function transferRate(times: Float32Array, i: number): number {
+  if (i >= times.length - 2) return 1;
+  return Math.fround(1 - Math.fround(times[i + 1] / times[i]));
+}

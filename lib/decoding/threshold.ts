@@ -1,0 +1,65 @@
+import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
+import type { CommitRule } from '../types.js';
+import type { Decoder } from './policy.js';
+
+export interface ThresholdOptions {
+  /** Confidence that suffices, 0 … 1. Default 0.9. */
+  tau?: number;
+  /** Require more than `tau` instead of at least `tau`. Default false. */
+  strict?: boolean;
+  /** The `min` most confident proposals are committed in any case. Default 1. */
+  min?: number;
+  /**
+   * Confidence by the model's own softmax (`'model'`, default, as Fast-dLLM does) or by the tempered
+   * and filtered distribution that the token is drawn from (`'sampled'`, as LLaDA2.0 and SDAR do).
+   */
+  statistics?: 'model' | 'sampled';
+}
+
+/**
+ * Commits every proposal of the active block with p ≥ tau, and the best one in any case.
+ * Source: Fast-dLLM (arXiv 2505.22618), `threshold`, tau 0.9. With `strict: true` and
+ * `statistics: 'sampled'` it is the rule of LLaDA2.0 (tau 0.95) and SDAR's `low_confidence_dynamic`
+ * (tau 0.85), one step per block position.
+ */
+export function threshold(options: ThresholdOptions = {}): Decoder {
+  const name = 'threshold()';
+  knownKeys(name, options, ['tau', 'strict', 'min', 'statistics']);
+  const tau = number(`${name}: tau`, options.tau ?? 0.9, { min: 0, max: 1 });
+  const strict = boolean(`${name}: strict`, options.strict ?? false);
+  const min = integer(`${name}: min`, options.min ?? 1, { min: 1 });
+  const choices = ['model', 'sampled'] as const;
+  const statistics = oneOf(`${name}: statistics`, options.statistics ?? 'model', choices);
+  const commit: CommitRule = { select: { kind: 'threshold', tau, strict, min } };
+  return () => () => ({ request: { statistics }, commit });
+}
+
+/**
+ * Commits the longest run of best proposals in which the n-th satisfies (n + 1)(1 − p_n) ≤ factor,
+ * and the best one in any case: the more tokens at once, the surer each must be.
+ * Source: Fast-dLLM (arXiv 2505.22618), `factor`.
+ * @param options `factor` default 1; `literal` (default false): like the original code, also accept
+ *   the last proposal when it alone fails
+ */
+export function factor(options: { factor?: number; literal?: boolean } = {}): Decoder {
+  const name = 'factor()';
+  knownKeys(name, options, ['factor', 'literal']);
+  const value = number(`${name}: factor`, options.factor ?? 1, { min: 0 });
+  const literal = boolean(`${name}: literal`, options.literal ?? false);
+  const commit: CommitRule = { select: { kind: 'factor', factor: value, literal } };
+  return () => () => ({ commit });
+}
+
+/**
+ * Commits the proposals of lowest entropy as long as Σ H − max H ≤ gamma: a bound on how much the
+ * tokens committed together may depend on each other. At least one.
+ * Source: EB-Sampler (arXiv 2505.24857), entropy as the error proxy.
+ * @param options `gamma` in nats, default 0.1
+ */
+export function entropyBound(options: { gamma?: number } = {}): Decoder {
+  const name = 'entropyBound()';
+  knownKeys(name, options, ['gamma']);
+  const gamma = number(`${name}: gamma`, options.gamma ?? 0.1, { min: 0 });
+  const commit: CommitRule = { score: 'negEntropy', select: { kind: 'entropyBound', gamma } };
+  return () => () => ({ commit });
+}

@@ -1,0 +1,273 @@
+/** From the options of `generate` to the facts of a run: checks, defaults, prompt, canvas. */
+import { LacunaError } from './errors.js';
+import type { AnswerView } from './generation.js';
+import { absoluteBlocks, blocks, wholeAnswer } from './decoding/blocks.js';
+import { exactCache } from './decoding/cache.js';
+import { dream } from './decoding/dream.js';
+import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
+import { threshold } from './decoding/threshold.js';
+import type {
+  BlockPlan,
+  CachePlan,
+  CachePolicy,
+  DecodePolicy,
+  Decoder,
+  RunFacts,
+} from './decoding/policy.js';
+import { chatTokens, type ChatMessage, type ChatOptions } from './text/template.js';
+import type { Tokenizer } from './text/tokenizer.js';
+import type { Commit, StepRequest, StepResult } from './types.js';
+import {
+  abortSignal,
+  boolean,
+  integer,
+  invalid,
+  knownKeys,
+  number,
+  object,
+  tokenIds,
+} from './validate.js';
+
+/** Text, chat messages, or token ids. */
+export type Prompt = string | readonly ChatMessage[] | ArrayLike<number>;
+
+export interface GenerateOptions {
+  /** Length of the answer in tokens. Default 128. */
+  maxTokens?: number;
+  /**
+   * Which positions get their token at each step. Default by the model: full attention without a
+   * logit shift (LLaDA) `lowConfidence()`, with one (Dream) `dream()`, block-causal (SDAR, LLaDA2)
+   * `threshold({ tau: 0.95, strict: true, statistics: 'sampled' })`, causal `leftToRight()`.
+   */
+  decode?: Decoder;
+  /**
+   * In which order parts of the answer are filled. Default by the model: full attention without a
+   * logit shift `blocks(32)`, with one `wholeAnswer()`, block-causal(n) and causal (n = 1)
+   * `absoluteBlocks(n)`.
+   */
+  blocks?: BlockPlan;
+  /** Which rows each forward computes. Default `exactCache()`: nothing is approximated. */
+  cache?: CachePlan;
+  /** 0 (default): the most probable token. > 0: a sample of softmax(z / temperature). */
+  temperature?: number;
+  /** Sample among the k most probable tokens. Default: all. */
+  topK?: number;
+  /** Nucleus sampling; the token that crosses `topP` is kept. Default 1: all. */
+  topP?: number;
+  /** Of all random choices. The same seed gives the same answer. Default 0. */
+  seed?: number;
+  /**
+   * Classifier-free guidance as in LLaDA: logits u + (cfgScale + 1)(c − u), u with a masked prompt.
+   * Doubles the rows of every forward. Default 0: none.
+   */
+  cfgScale?: number;
+  /** Tokens that are never proposed. Default: none. MASK never is. */
+  suppress?: ArrayLike<number>;
+  /**
+   * Stop as soon as everything before the first end of text or turn is known. Default true; false
+   * fills the whole canvas, as the original decoders do. The result's text ends there in any case.
+   */
+  stopAtEos?: boolean;
+  /** Most steps of the run; decoders with a schedule plan for it. Default: what the decoder needs. */
+  steps?: number;
+  /** Ends the run with `ABORTED`. */
+  signal?: AbortSignal;
+  /** For a text prompt: put the begin-of-text token in front. Default: as the file says. */
+  bos?: boolean;
+  /** For a text prompt: text of control tokens (`'<|eot_id|>'`) gives these tokens. Default false. */
+  special?: boolean;
+  /** For chat messages: another template, `addGenerationPrompt`, or more variables for it. */
+  chat?: Omit<ChatOptions, 'architecture'>;
+}
+
+/** What `generate` needs of a session; `DiffusionSession` has it. */
+export interface GenerationSession {
+  set(position: number, tokens: Int32Array): void;
+  step(
+    request?: StepRequest<GenerationSession>,
+    options?: { signal?: AbortSignal },
+  ): Promise<StepResult>;
+  commit(commits: Commit[]): void;
+  dispose(): void;
+}
+
+/** What `generate` needs of a model; `Model` has it. */
+export interface GenerationModel {
+  readonly info: {
+    readonly architecture: string;
+    readonly vocabulary: number;
+    /** 0: unknown. */
+    readonly context: number;
+    readonly logitShift: number;
+    readonly attention: 'full' | 'causal' | { readonly blockCausal: number };
+    readonly tokens: { readonly mask?: number; readonly eos?: number; readonly eot?: number };
+  };
+  /** Throws `UNSUPPORTED_TOKENIZER` where there is none. */
+  readonly tokenizer: Tokenizer;
+  createSession(options: { length: number }): GenerationSession;
+}
+
+const optionNames = [
+  'maxTokens',
+  'decode',
+  'blocks',
+  'cache',
+  'temperature',
+  'topK',
+  'topP',
+  'seed',
+  'cfgScale',
+  'suppress',
+  'stopAtEos',
+  'steps',
+  'signal',
+  'bos',
+  'special',
+  'chat',
+];
+
+/** Options with their defaults. */
+export type Settings = ReturnType<typeof checkOptions>;
+
+export function checkOptions({ info }: GenerationModel, options: GenerateOptions) {
+  knownKeys('generate options', options, optionNames);
+  const { decode, steps, signal, topK, bos, special, chat } = options;
+  const usual = defaults(info);
+  abortSignal('signal', signal);
+  const topP = number('topP', options.topP ?? 1, { min: 0, max: 1 });
+  if (topP === 0) invalid('topP', topP, 'above 0');
+  return {
+    maxTokens: integer('maxTokens', options.maxTokens ?? 128, { min: 1 }),
+    decode: policy('decode', decode ?? usual.decode, 'threshold({ tau: 0.9 })'),
+    blocks: policy('blocks', options.blocks ?? usual.blocks, 'blocks(32)'),
+    cache: policy('cache', options.cache ?? exactCache(), 'dualCache()'),
+    temperature: number('temperature', options.temperature ?? 0, { min: 0 }),
+    topK: topK === undefined ? undefined : integer('topK', topK, { min: 1 }),
+    topP,
+    seed: integer('seed', options.seed ?? 0, { min: 0 }),
+    cfgScale: number('cfgScale', options.cfgScale ?? 0, { min: 0 }),
+    suppress: tokenIds('suppress', options.suppress ?? [], info.vocabulary),
+    stopAtEos: boolean('stopAtEos', options.stopAtEos ?? true),
+    steps: steps === undefined ? undefined : integer('steps', steps, { min: 1 }),
+    bos: bos === undefined ? undefined : boolean('bos', bos),
+    special: special === undefined ? undefined : boolean('special', special),
+    chat: chat === undefined ? undefined : object('chat', chat),
+  };
+}
+
+function policy<Policy>(name: string, value: Policy, example: string): Policy {
+  if (typeof value === 'function') return value;
+  return invalid(name, value, `a policy, such as ${example}`);
+}
+
+/** What suits the kind of model best known to use it so. */
+function defaults(info: GenerationModel['info']): { decode: Decoder; blocks: BlockPlan } {
+  const n = attentionBlock(info);
+  if (n > 0) {
+    const dynamic = threshold({ tau: 0.95, strict: true, statistics: 'sampled' });
+    return { decode: n === 1 ? leftToRight() : dynamic, blocks: absoluteBlocks(n) };
+  }
+  if (info.logitShift === 1) return { decode: dream(), blocks: wholeAnswer() };
+  return { decode: lowConfidence(), blocks: blocks(32) };
+}
+
+function attentionBlock({ attention }: GenerationModel['info']): number {
+  if (attention === 'full') return 0;
+  return attention === 'causal' ? 1 : attention.blockCausal;
+}
+
+/** The canvas of a run: prompt, answer, blocks. */
+export function layOut(
+  model: GenerationModel,
+  prompt: Prompt,
+  settings: Settings,
+): { run: RunFacts; view: AnswerView } {
+  const { info } = model;
+  const { maxTokens, steps, temperature, seed } = settings;
+  const mask = info.tokens.mask;
+  if (mask === undefined) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      'this model names no mask token; set the load option maskToken',
+    );
+  }
+  const tokenizer = usableTokenizer(model, prompt);
+  const ids = promptIds(model, prompt, settings);
+  refuseMask(ids, mask);
+  const { length, blocks } = settings.blocks(ids.length, maxTokens);
+  if (info.context > 0 && length > info.context) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `maxTokens: the prompt of ${ids.length} tokens and ${maxTokens} more make a canvas of ` +
+        `${length}, but the model's context is ${info.context}; shorten one of them`,
+    );
+  }
+  const { eos, eot = tokenizer?.eot } = info.tokens;
+  const ends = new Set([eos, eot].filter((token) => token !== undefined));
+  return {
+    run: {
+      prompt: ids.length,
+      length,
+      blocks,
+      steps,
+      temperature,
+      seed,
+      tokens: { mask, eos, eot },
+      attentionBlock: attentionBlock(info),
+      logitShift: info.logitShift,
+    },
+    view: { prompt: ids, maxTokens, mask, ends, blocks: blocks.length, tokenizer },
+  };
+}
+
+/** Calls the roles once; they refuse what does not fit together. */
+export function policies(
+  run: RunFacts,
+  { decode, cache }: Settings,
+): { decode: DecodePolicy; cache: CachePolicy } {
+  return { decode: decode(run), cache: cache(run) };
+}
+
+/** Token ids need none: a model without a tokenizer generates too, only without text. */
+function usableTokenizer(model: GenerationModel, prompt: Prompt): Tokenizer | undefined {
+  try {
+    return model.tokenizer;
+  } catch (error) {
+    const optional = typeof prompt !== 'string' && !isChat(prompt);
+    if (optional && LacunaError.isInstance(error) && error.code === 'UNSUPPORTED_TOKENIZER') {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function isChat(prompt: Prompt): prompt is readonly ChatMessage[] {
+  return Array.isArray(prompt) && prompt.length > 0 && typeof prompt[0] === 'object';
+}
+
+function promptIds(
+  model: GenerationModel,
+  prompt: Prompt,
+  { bos, special, chat }: Settings,
+): Int32Array {
+  if (typeof prompt !== 'string') {
+    if (bos !== undefined) invalid('bos', bos, 'left out: the prompt is not a text');
+    if (special !== undefined) invalid('special', special, 'left out: the prompt is not a text');
+  }
+  if (isChat(prompt)) {
+    const { architecture } = model.info;
+    return chatTokens(model.tokenizer, prompt, { ...chat, architecture });
+  }
+  if (chat !== undefined) invalid('chat', chat, 'left out: the prompt is not a list of messages');
+  if (typeof prompt !== 'string') return tokenIds('prompt', prompt, model.info.vocabulary);
+  return model.tokenizer.encode(prompt, { bos, special });
+}
+
+function refuseMask(prompt: Int32Array, mask: number): void {
+  const index = prompt.indexOf(mask);
+  if (index < 0) return;
+  throw new LacunaError(
+    'INVALID_ARGUMENT',
+    `prompt: token ${index} is MASK (${mask}); a prompt is known text, the answer follows it`,
+  );
+}

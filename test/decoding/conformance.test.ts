@@ -1,0 +1,130 @@
+/** What holds for every decoder, whatever it is combined with. */
+import { describe, expect, test } from 'vitest';
+import {
+  absoluteBlocks,
+  blockCausalCache,
+  blocks,
+  dream,
+  dualCache,
+  entropyBound,
+  factor,
+  leftToRight,
+  lowConfidence,
+  noCache,
+  prefixCache,
+  randomOrder,
+  threshold,
+  topK,
+  wholeAnswer,
+} from '../../lib/decoding/index.js';
+import { generate } from '../../lib/generate.js';
+import type { GenerateOptions } from '../../lib/plan.js';
+import { FakeModel, mask } from './fake.js';
+
+const decoders = {
+  lowConfidence: lowConfidence({ steps: 10 }),
+  'lowConfidence margin': lowConfidence({ score: 'margin' }),
+  'lowConfidence eos': lowConfidence({ logitsEosInf: true, confidenceEosEotInf: true }),
+  randomOrder: randomOrder({ steps: 7 }),
+  topK: topK({ k: 3, score: 'negEntropy' }),
+  leftToRight: leftToRight({ k: 2 }),
+  threshold: threshold({ tau: 0.3 }),
+  'threshold strict': threshold({ tau: 0.3, strict: true, min: 2, statistics: 'sampled' }),
+  factor: factor({ factor: 2 }),
+  'factor literal': factor({ literal: true }),
+  entropyBound: entropyBound({ gamma: 4 }),
+  'dream origin': dream({ alg: 'origin', steps: 9 }),
+  'dream maskgit_plus': dream({ alg: 'maskgit_plus', steps: 30 }),
+  'dream topk_margin': dream({ alg: 'topk_margin', steps: 6 }),
+  'dream entropy': dream(),
+  'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
+};
+const caches = { noCache: noCache(), prefixCache: prefixCache(), dualCache: dualCache() };
+const plans = { 'blocks(8)': blocks(8), absoluteBlocks: absoluteBlocks(6), whole: wholeAnswer() };
+const prompt = [3, 1, 4, 1, 5];
+const maxTokens = 19;
+
+async function run(model: FakeModel, options: GenerateOptions) {
+  const result = await generate(model, prompt, { maxTokens, ...options }).result;
+  return { ...result, session: model.sessions[0] };
+}
+
+describe.each(Object.entries(decoders))('%s', (_, decode) => {
+  describe.each(Object.entries(caches))('%s', (_, cache) => {
+    test.each(Object.entries(plans))('%s', async (_, plan) => {
+      for (const shift of [0, 1]) {
+        for (const seed of [1, 2, 3]) {
+          const options = { decode, cache, blocks: plan, seed, temperature: seed - 1 };
+          const make = () => new FakeModel(undefined, { logitShift: shift });
+          const result = await run(make(), { ...options, stopAtEos: false });
+          const again = await run(make(), { ...options, stopAtEos: false });
+
+          expect([...result.canvas.subarray(0, 5)]).toEqual(prompt);
+          expect(result.canvas.subarray(5, 5 + maxTokens)).not.toContain(mask);
+          expect(result.session.canvas).toEqual(result.canvas);
+          expect(result.session.disposed).toBe(true);
+          expect(again.canvas).toEqual(result.canvas);
+          expect(again.trace).toEqual(result.trace);
+          // at least one token per forward
+          expect(result.forwards).toBeLessThanOrEqual(result.canvas.length - 5);
+          const written = result.trace.flatMap(({ committed }) => committed.map(([p]) => p));
+          expect(new Set(written).size).toBe(written.length);
+          expect(written.every((position) => position >= 5)).toBe(true);
+        }
+      }
+    });
+  });
+
+  test('stops at the end of text with everything before it known', async () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const { tokens, canvas, finishReason } = await run(new FakeModel(), {
+        decode,
+        seed,
+        temperature: 2,
+        blocks: blocks(8),
+      });
+      expect(tokens).not.toContain(mask);
+      expect([...tokens]).toEqual([...canvas.subarray(5, 5 + tokens.length)]);
+      if (finishReason === 'eos') expect([13, 14]).toContain(canvas[5 + tokens.length]);
+      else expect(tokens.length).toBe(maxTokens);
+    }
+  });
+
+  test('never exceeds the limit of steps', async () => {
+    const options = { decode: limited(decode), blocks: wholeAnswer(), stopAtEos: false };
+    for (const steps of [1, 4]) {
+      const model = new FakeModel(undefined, { tokens: { mask } }); // never ends by itself
+      const { trace, tokens, finishReason } = await run(model, { ...options, steps });
+      expect(trace.length).toBeLessThanOrEqual(steps);
+      expect(finishReason).toBe(tokens.length === maxTokens ? 'length' : 'steps');
+    }
+  });
+
+  test('guidance keeps the unconditional canvas in step', async () => {
+    const model = new FakeModel();
+    const { canvas } = await run(model, { decode, cfgScale: 1.5, stopAtEos: false });
+    const [conditional, unconditional] = model.sessions;
+    expect(conditional.requests[0].guidance?.scale).toBe(2.5);
+    expect([...unconditional.canvas.subarray(0, 5)]).toEqual([mask, mask, mask, mask, mask]);
+    expect(unconditional.canvas.subarray(5)).toEqual(canvas.subarray(5));
+    expect(unconditional.disposed).toBe(true);
+  });
+});
+
+/** Schedules of their own that are longer than the limit are refused; see schedule.test.ts. */
+function limited(decode: (typeof decoders)[keyof typeof decoders]): typeof decode {
+  return (run) => decode({ ...run, steps: undefined });
+}
+
+test.each([1, 4])('block-causal(%i): exact rows for every decoder', async (n) => {
+  for (const decode of Object.values(decoders)) {
+    for (const shift of [0, 1]) {
+      const attention = n === 1 ? 'causal' : ({ blockCausal: n } as const);
+      const tokens = { mask };
+      const model = new FakeModel(undefined, { attention, logitShift: shift, tokens });
+      const options = { decode: limited(decode), cache: blockCausalCache() };
+      const result = await run(model, { ...options, blocks: absoluteBlocks(4), stopAtEos: false });
+      expect(result.tokens.length).toBe(maxTokens);
+    }
+  }
+});
