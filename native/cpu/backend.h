@@ -1,0 +1,132 @@
+#pragma once
+#include <chrono>
+#include <vector>
+
+#include "../backend.h"
+#include "head.h"
+#include "kernels.h"
+#include "pages.h"
+#include "threads.h"
+#include "weight.h"
+
+namespace lacuna::cpu {
+
+// Where `row` of an input starts.
+inline GemmInput slice(GemmInput in, const Panels& w, int64_t row) {
+  if (in.x) {
+    in.x += row * w.cols;
+  } else {
+    in.quantised.q += row * w.cols;
+    in.quantised.scale += row * (w.cols / 32);
+    in.quantised.sum += row * (w.cols / w.group);
+  }
+  return in;
+}
+
+// The twelve verbs over one table of kernels and one pool. Splits work into chunks; every output is
+// computed by one thread in one order, so that results do not depend on the number of threads.
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(int threads, const Kernels& kernels);
+
+  std::string name() const override;
+  MemoryPtr alloc(size_t floats, const Memory* source) override;
+  WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
+  void begin() override;
+  void end() override {}
+  Timing timing() const override { return times; }
+
+  void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
+             std::span<const SoftRow> soft) override;
+  void norm(Tensor y, Tensor x, const Weight& scale, float eps,
+            std::span<const int32_t> rows) override;
+  void linear(Tensor y, Tensor x, const Weight& w, const Weight* bias, Epilogue epilogue) override;
+  void rope(Tensor x, int headDim, std::span<const int32_t> positions, const Rope& rope) override;
+  void attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
+              const AttentionShape& shape) override;
+  void moe(Tensor y, Tensor x, const Experts& experts) override;
+  void head(HeadResult& result, Tensor x, const Weight& w, std::span<const HeadRow> rows,
+            std::span<const HeadOptions> options) override;
+
+ private:
+  // One segment's visible keys and values, packed: head h starts h · keyFloats further.
+  struct PackedSegment {
+    size_t keys = 0, values = 0;  // floats into packedKeys and packedValues
+    size_t keyFloats = 0, valueFloats = 0;
+    int capacity = 0;             // keys, rounded up to kKeyBlock
+  };
+
+  // n rows of x as the panels of w want them.
+  GemmInput input(const float* x, int n, const Panels& w);
+  Quantised quantise(const float* x, int n, int cols, int group);
+  // Forgets which rows `quantised` was made of: activations have changed.
+  void wrote() { quantisedOf = {}; }
+  // A whole product, split over the pool.
+  void multiply(const Gemm& whole);
+  void prepareRope(std::span<const int32_t> positions, const Rope& rope);
+
+  // attend.cpp
+  void storeFresh(Tensor k, Tensor v, std::span<const Segment> segments, int kvDim);
+  void packKeys(std::span<const Segment> segments, const AttentionShape& shape);
+  AttentionJob attentionJob(Tensor o, Tensor q, const Segment& segment, const PackedSegment& packed,
+                            const AttentionShape& shape, int head, int first, int rows);
+  // moe.cpp
+  void route(Tensor x, const Experts& experts);
+  void multiplyRouted(const CpuWeight& w, const GemmInput& in, float* y, Finish finish);
+
+  const Kernels& kernels;
+  Threads pool;
+  Timing times;
+
+  struct QuantisedOf {
+    const float* x = nullptr;
+    int n = 0, cols = 0, group = 0;
+    bool operator==(const QuantisedOf&) const = default;
+  } quantisedOf;
+  Quantised quantised;
+  Scratch quantisedBytes, quantisedScales, quantisedSums;
+  Scratch softRows;
+  Scratch packedKeys, packedValues, attentionWork;
+  Scratch routerLogits, expertInput, expertHidden, expertOutput;
+  HeadScratch headScratch;
+
+  std::vector<PackedSegment> packedSegments;
+  struct AttentionChunk {
+    int segment, head, firstRow;
+  };
+  std::vector<AttentionChunk> attentionChunks;
+  std::vector<int32_t> attentionExcept;  // (rows of q, 2)
+  std::vector<uint8_t> shadowRow;        // (rows of q)
+
+  struct Routed {
+    int expert, row;
+    float weight;
+  };
+  std::vector<Routed> routed;     // (rows · used) sorted by (expert, row)
+  std::vector<int> routedOf;      // (rows, used): where a row's entries went, ascending
+  std::vector<int> routedCount, expertOrder;
+  std::vector<int> expertChunks;  // (chunks + 1): bounds in routed; a chunk has one expert
+
+  // cos and sin of the last positions and frequencies asked for.
+  Rope ropeOf;
+  std::vector<int32_t> ropePositions;
+  std::vector<float> ropeCosines, ropeSines;
+};
+
+// Adds the time between construction and destruction to one of a step's counters.
+class Stopwatch {
+ public:
+  explicit Stopwatch(int64_t& total) : total(total) {}
+  ~Stopwatch() {
+    const auto elapsed = std::chrono::steady_clock::now() - start;
+    total += std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  int64_t& total;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+};
+
+}  // namespace lacuna::cpu

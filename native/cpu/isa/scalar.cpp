@@ -1,0 +1,3 @@
+#include "../isa_scalar.h"
+
+#include "../kernels.inc"

@@ -1,0 +1,70 @@
+#pragma once
+#ifndef LACUNA_EMULATED
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the "undefined" operand inside its own intrinsics for a bug of ours (GCC PR 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+#endif
+
+#include <cstdint>
+
+namespace {
+
+// AVX-512 with VNNI and BF16: Zen 4 and later, Cooper Lake, Sapphire Rapids and later.
+struct Isa {
+  static constexpr const char *name = "avx512", *title = "AVX-512";
+  static constexpr int lanes = 16, vectors = 2, intRows = 6, floatRows = 6;
+  static constexpr uint8_t flip = 0x80;  // weights as w + 128: dpbusd wants one unsigned side
+  using F = __m512;
+  using I = __m512i;
+
+  static F zero() { return _mm512_setzero_ps(); }
+  static F set(float a) { return _mm512_set1_ps(a); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static F load(const uint16_t* p, bool half) {
+    const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    if (half) return _mm512_cvtph_ps(raw);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16));
+  }
+  static void store(float* p, F a) { _mm512_storeu_ps(p, a); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F abs(F a) { return _mm512_abs_ps(a); }
+  static F round(F a) { return _mm512_roundscale_ps(a, 0); }
+  // v where x > bound, else 0.
+  static F keepAbove(F v, F x, F bound) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_GT_OQ), v);
+  }
+  static unsigned above(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+  static F swapPairs(F a) { return _mm512_permute_ps(a, 0xB1); }
+  // 2^n for integral n in [-126, 127].
+  static F exp2(F n) {
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+  }
+
+  static I zeroInt() { return _mm512_setzero_si512(); }
+  static I loadInt(const int8_t* p) { return _mm512_loadu_si512(p); }
+  static I broadcast4(int32_t a) { return _mm512_set1_epi32(a); }
+  // Σ (w + 128)·a starts at −128·Σ a.
+  static I start(int32_t sum) { return _mm512_set1_epi32(-128 * sum); }
+  static I dot(I sum, I w, I a) { return _mm512_dpbusd_epi32(sum, w, a); }
+  static F toFloat(I a) { return _mm512_cvtepi32_ps(a); }
+  static I toInt(F a) { return _mm512_cvtps_epi32(a); }
+  static void storeInt8(int8_t* p, I a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+  }
+};
+
+}  // namespace

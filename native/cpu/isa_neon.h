@@ -1,0 +1,68 @@
+#pragma once
+#ifndef LACUNA_EMULATED
+#include <arm_neon.h>
+#endif
+
+#include <cstdint>
+
+namespace {
+
+// 64-bit Arm with the dot product (Armv8.2): Apple silicon, Cortex-A76 and later.
+struct Isa {
+  static constexpr const char *name = "neon", *title = "NEON";
+  static constexpr int lanes = 4, vectors = 4, intRows = 4, floatRows = 4;
+  static constexpr uint8_t flip = 0;
+  using F = float32x4_t;
+  using I = int32x4_t;
+
+  static F zero() { return vdupq_n_f32(0); }
+  static F set(float a) { return vdupq_n_f32(a); }
+  static F load(const float* p) { return vld1q_f32(p); }
+  static F load(const uint16_t* p, bool half) {
+    const uint16x4_t raw = vld1_u16(p);
+    if (half) return vcvt_f32_f16(vreinterpret_f16_u16(raw));
+    return vreinterpretq_f32_u32(vshll_n_u16(raw, 16));
+  }
+  static void store(float* p, F a) { vst1q_f32(p, a); }
+  static F add(F a, F b) { return vaddq_f32(a, b); }
+  static F sub(F a, F b) { return vsubq_f32(a, b); }
+  static F mul(F a, F b) { return vmulq_f32(a, b); }
+  static F div(F a, F b) { return vdivq_f32(a, b); }
+  static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
+  // The second where the first is no number, as on x86.
+  static F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+  static F min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+  static F abs(F a) { return vabsq_f32(a); }
+  static F round(F a) { return vrndnq_f32(a); }
+  // v where x > bound, else 0.
+  static F keepAbove(F v, F x, F bound) { return vbslq_f32(vcgtq_f32(x, bound), v, zero()); }
+  static unsigned above(F a, F b) {
+    const int32_t bits[4] = {0, 1, 2, 3};
+    const uint32x4_t one = vshrq_n_u32(vcgtq_f32(a, b), 31);
+    return vaddvq_u32(vshlq_u32(one, vld1q_s32(bits)));
+  }
+  static F swapPairs(F a) { return vrev64q_f32(a); }
+  // 2^n for integral n in [-126, 127].
+  static F exp2(F n) {
+    const int32x4_t biased = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
+    return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
+  }
+
+  static I zeroInt() { return vdupq_n_s32(0); }
+  static int8x16_t loadInt(const int8_t* p) { return vld1q_s8(p); }
+  static int8x16_t broadcast4(int32_t a) { return vreinterpretq_s8_s32(vdupq_n_s32(a)); }
+  static I start(int32_t) { return zeroInt(); }
+  static I dot(I sum, int8x16_t w, int8x16_t a) { return vdotq_s32(sum, w, a); }
+  static F toFloat(I a) { return vcvtq_f32_s32(a); }
+  static I toInt(F a) { return vcvtq_s32_f32(a); }
+  static void storeInt8(int8_t* p, I a) {
+    const int8x8_t bytes = vmovn_s16(vcombine_s16(vmovn_s32(a), vmovn_s32(a)));
+    const int32_t four = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+    p[0] = static_cast<int8_t>(four);
+    p[1] = static_cast<int8_t>(four >> 8);
+    p[2] = static_cast<int8_t>(four >> 16);
+    p[3] = static_cast<int8_t>(four >> 24);
+  }
+};
+
+}  // namespace

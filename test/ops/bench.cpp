@@ -1,0 +1,247 @@
+// Cases of --bench: shapes of a model of width 1024 with a feed-forward of 2816 and 16 heads.
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "model/forward.h"
+#include "ops.h"
+#include "quant/quant.h"
+
+namespace lacuna::ops {
+namespace {
+
+constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64, kVocabulary = 32768;
+
+// One round over a State(backend, arguments…), which lives as long as the round, and the backend
+// longer than the state.
+template <class State, class Round, class... Arguments>
+std::function<void()> keeping(std::unique_ptr<Backend> backend, Round round,
+                              const Arguments&... arguments) {
+  struct Held {
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<State> state;
+  };
+  auto held = std::make_shared<Held>(std::move(backend), nullptr);
+  held->state = std::make_unique<State>(*held->backend, arguments...);
+  return [held, round] {
+    held->backend->begin();
+    round(*held->backend, *held->state);
+    held->backend->end();
+  };
+}
+
+struct Product {
+  Product(Backend& backend, Type type, int n, int rows, int cols)
+      : random(1),
+        w(upload(backend, randomTensor(random, type, cols, rows), Use::matrix)),
+        x(backend, random.normals(static_cast<size_t>(n) * static_cast<size_t>(cols)), n, cols),
+        y(backend, std::vector<float>(static_cast<size_t>(n) * static_cast<size_t>(rows)), n, rows) {
+  }
+  Random random;
+  WeightPtr w;
+  Buffer x, y;
+};
+
+BenchCase linearCase(Type type, int n, int rows, int cols) {
+  BenchCase c;
+  c.name = std::string("linear ") + typeInfo(type).name + " " + std::to_string(n) + "x" +
+           std::to_string(rows) + "x" + std::to_string(cols);
+  c.flops = 2.0 * n * rows * cols;
+  c.bytes = static_cast<double>(rowBytes(type, cols)) * rows;
+  c.int8 = !isFloat(type);
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    const auto round = [](Backend& backend, Product& p) {
+      backend.linear(p.y.tensor, p.x.tensor, *p.w, nullptr, Epilogue::store);
+    };
+    return keeping<Product>(std::move(made), round, type, n, rows, cols);
+  };
+  return c;
+}
+
+BenchCase headCase(int n, float temperature) {
+  BenchCase c;
+  c.name = "head Q8_0 " + std::to_string(n) + "x" + std::to_string(kVocabulary) +
+           (temperature > 0 ? " sampled" : " greedy");
+  c.flops = 2.0 * n * kVocabulary * kDim;
+  c.bytes = static_cast<double>(rowBytes(Type::q8_0, kDim)) * kVocabulary;
+  c.int8 = true;
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    const auto round = [temperature](Backend& backend, Product& p) {
+      std::vector<HeadOptions> options(1);
+      options[0].temperature = temperature;
+      std::vector<HeadRow> rows(static_cast<size_t>(p.x.tensor.rows));
+      for (size_t i = 0; i < rows.size(); i++) rows[i].hidden = static_cast<int>(i);
+      HeadResult result;
+      backend.head(result, p.x.tensor, *p.w, rows, options);
+    };
+    return keeping<Product>(std::move(made), round, Type::q8_0, n, kVocabulary, kDim);
+  };
+  return c;
+}
+
+struct Canvas {
+  Canvas(Backend& backend, int n, int length)
+      : q(backend, Random(2).normals(floats(n)), n, kDim),
+        k(backend, Random(3).normals(floats(n)), n, kDim),
+        v(backend, Random(4).normals(floats(n)), n, kDim),
+        o(backend, Random(5).normals(floats(n)), n, kDim),
+        keys(backend, Random(6).normals(floats(length)), length, kDim),
+        values(backend, Random(7).normals(floats(length)), length, kDim),
+        positions(static_cast<size_t>(length)),
+        limit(static_cast<size_t>(n), length),
+        scale(upload(backend, floatTensor(Random(8).normals(kDim), kDim, 1), Use::vector)) {
+    std::iota(positions.begin(), positions.end(), 0);
+    for (int i = 0; i < kHeadDim / 2; i++) {
+      rope.frequencies.push_back(std::pow(1e4, -2.0 * i / kHeadDim));
+    }
+    rope.dims = kHeadDim;
+  }
+  static size_t floats(int n) { return static_cast<size_t>(n) * kDim; }
+
+  Buffer q, k, v, o, keys, values;
+  std::vector<int32_t> positions, limit;
+  WeightPtr scale;
+  Rope rope;
+};
+
+BenchCase attendCase(int n, int length) {
+  BenchCase c;
+  c.name = "attend " + std::to_string(n) + " rows, " + std::to_string(length) + " keys";
+  c.flops = 4.0 * n * length * kDim;
+  c.bytes = 8.0 * length * kDim;
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    const auto round = [](Backend& backend, Canvas& s) {
+      Segment segment;
+      segment.keys = s.keys.tensor.data;
+      segment.values = s.values.tensor.data;
+      segment.length = segment.visibleCount = s.keys.tensor.rows;
+      segment.rows = s.q.tensor.rows;
+      segment.positions = segment.visible = s.positions.data();
+      segment.limit = s.limit.data();
+      backend.attend(s.o.tensor, s.q.tensor, s.k.tensor, s.v.tensor, {&segment, 1},
+                     {kHeads, kHeads, kHeadDim, 0.125f});
+    };
+    return keeping<Canvas>(std::move(made), round, n, length);
+  };
+  return c;
+}
+
+BenchCase rowCase(const char* name, int n, bool norm) {
+  BenchCase c;
+  c.name = std::string(name) + " " + std::to_string(n) + " rows";
+  c.bytes = 8.0 * n * kDim;
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    const auto round = [norm](Backend& backend, Canvas& s) {
+      if (norm) {
+        backend.norm(s.o.tensor, s.q.tensor, *s.scale, 1e-5f, {});
+      } else {
+        backend.rope(s.q.tensor, kHeadDim, s.positions, s.rope);
+      }
+    };
+    return keeping<Canvas>(std::move(made), round, n, n);
+  };
+  return c;
+}
+
+// A model of 16 such layers, without its head.
+std::shared_ptr<Model> randomModel(std::unique_ptr<Backend> backend, Type type) {
+  auto model = std::make_shared<Model>();
+  ModelSpec& spec = model->spec;
+  spec.layers = kLayers;
+  spec.dim = kDim;
+  spec.heads = spec.kvHeads = kHeads;
+  spec.headDim = kHeadDim;
+  spec.ffn = kFfn;
+  spec.rope.dims = kHeadDim;
+  for (int i = 0; i < kHeadDim / 2; i++) {
+    spec.rope.frequencies.push_back(std::pow(1e4, -2.0 * i / kHeadDim));
+  }
+  Random random(9);
+  const auto matrix = [&](int rows, int cols) {
+    return upload(*backend, randomTensor(random, type, cols, rows), Use::matrix);
+  };
+  const auto ones = [&] {
+    return upload(*backend, floatTensor(std::vector<float>(kDim, 0.1f), kDim, 1), Use::vector);
+  };
+  model->weights.embedding =
+      upload(*backend, randomTensor(random, Type::f32, kDim, 64), Use::table);
+  model->weights.layers.resize(kLayers);
+  for (LayerWeights& layer : model->weights.layers) {
+    layer.attentionNorm = ones();
+    layer.ffnNorm = ones();
+    layer.q = matrix(kDim, kDim);
+    layer.k = matrix(kDim, kDim);
+    layer.v = matrix(kDim, kDim);
+    layer.o = matrix(kDim, kDim);
+    layer.gate = matrix(kFfn, kDim);
+    layer.up = matrix(kFfn, kDim);
+    layer.down = matrix(kDim, kFfn);
+  }
+  model->backend = std::move(backend);
+  return model;
+}
+
+// Rows of a canvas of 256 through all layers.
+BenchCase forwardCase(Type type, int n) {
+  BenchCase c;
+  const int length = 256;
+  c.name = std::string("forward ") + typeInfo(type).name + " " + std::to_string(n) + " rows";
+  const double perRow = 4.0 * kDim * kDim + 3.0 * kDim * kFfn + 2.0 * length * kDim;
+  c.flops = 2.0 * kLayers * n * perRow;
+  c.int8 = !isFloat(type);
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    const std::shared_ptr<Model> model = randomModel(std::move(made), type);
+    model->reserve(n);
+    const size_t layer = size_t{2} * length * kDim;
+    const std::shared_ptr<Memory> kv = model->backend->alloc(layer * kLayers, nullptr);
+    std::vector<int32_t> visible(length), limit(static_cast<size_t>(n), length);
+    std::iota(visible.begin(), visible.end(), 0);
+    return [=]() mutable {
+      Batch batch;
+      batch.tokens.assign(static_cast<size_t>(n), 7);
+      batch.positions.assign(visible.begin(), visible.begin() + n);
+      Segment segment;
+      segment.keys = kv->data;
+      segment.values = kv->data + layer / 2;
+      segment.length = segment.visibleCount = length;
+      segment.rows = n;
+      segment.positions = segment.visible = visible.data();
+      segment.limit = limit.data();
+      batch.segments = {segment};
+      batch.layerStride = {layer};
+      const std::atomic<bool> cancelled{false};
+      model->backend->begin();
+      forward(*model, batch, cancelled);
+      model->backend->end();
+    };
+  };
+  return c;
+}
+
+}  // namespace
+
+std::vector<BenchCase> benchCases() {
+  std::vector<BenchCase> cases;
+  for (Type type : {Type::q8_0, Type::f16}) {
+    for (int n : {8, 32, 256}) cases.push_back(forwardCase(type, n));
+  }
+  for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(Type::q8_0, n, kDim, kDim));
+  for (int n : {1, 32, 256}) {
+    cases.push_back(linearCase(Type::q8_0, n, kFfn, kDim));
+    cases.push_back(linearCase(Type::q8_0, n, kDim, kFfn));
+  }
+  for (Type type : allTypes()) {
+    for (int n : {1, 32, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
+  }
+  for (int n : {1, 32, 256}) cases.push_back(attendCase(n, 256));
+  cases.push_back(attendCase(32, 4096));
+  for (int n : {32, 256}) {
+    cases.push_back(headCase(n, 0));
+    cases.push_back(headCase(n, 1));
+    cases.push_back(rowCase("norm", n, true));
+    cases.push_back(rowCase("rope", n, false));
+  }
+  return cases;
+}
+
+}  // namespace lacuna::ops

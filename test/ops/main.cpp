@@ -1,0 +1,205 @@
+// lacuna-ops: the op table. --check [FILTER] | --bench [FILTER] [--threads=N] | --peak, each with
+// [--json]. FILTER is a part of a case's name.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "cpu/backend.h"
+#include "cpu/dispatch.h"
+#include "cpu/peak.h"
+#include "error.h"
+#include "model/model.h"
+#include "ops.h"
+
+// Other people's plain C for intrinsics; Debian: libsimde-dev. See *_emulated.cpp.
+#if __has_include(<simde/x86/avx512.h>)
+#define LACUNA_HAS_SIMDE
+#endif
+
+namespace lacuna::cpu {
+#ifdef LACUNA_HAS_SIMDE
+const Kernels& kernels_avx512_emulated();
+#if !defined(__aarch64__) && !defined(_M_ARM64)
+const Kernels& kernels_neon_emulated();
+#endif
+#endif
+}  // namespace lacuna::cpu
+
+namespace lacuna::ops {
+
+std::vector<Target> targets() {
+  std::vector<Target> list;
+  for (const cpu::Kernels* kernels : cpu::usableKernels()) list.push_back({kernels->name, kernels});
+#ifdef LACUNA_HAS_SIMDE
+  list.push_back({"avx512 (emulated)", &cpu::kernels_avx512_emulated()});
+#if !defined(__aarch64__) && !defined(_M_ARM64)
+  list.push_back({"neon (emulated)", &cpu::kernels_neon_emulated()});
+#endif
+#endif
+  return list;
+}
+
+namespace {
+
+struct Arguments {
+  std::string mode, filter;
+  bool json = false;
+  int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+
+  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+};
+
+double difference(const Output& ours, const Output& theirs, bool absolute) {
+  if (ours.values.size() != theirs.values.size() || ours.exact != theirs.exact) return INFINITY;
+  double error = 0, norm = 0, largest = 0;
+  for (size_t i = 0; i < ours.values.size(); i++) {
+    const double a = ours.values[i], b = theirs.values[i];
+    error += (a - b) * (a - b);
+    norm += b * b;
+    if (!(std::fabs(a - b) <= largest)) largest = std::fabs(a - b);  // NaN counts as larger
+  }
+  return absolute ? largest : std::sqrt(error / std::max(norm, 1e-30));
+}
+
+bool identical(const Output& a, const Output& b) {
+  return a.exact == b.exact && a.values.size() == b.values.size() &&
+         std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(double)) == 0;
+}
+
+int check(const Arguments& arguments) {
+  std::vector<Case> cases;
+  addRowCases(cases);
+  addAttentionCases(cases);
+  addExpertCases(cases);
+  addHeadCases(cases);
+  int passed = 0, failed = 0;
+  const auto reference = makeReferenceBackend();
+  for (const Case& c : cases) {
+    if (!arguments.wants(c.name)) continue;
+    const Output expected = c.run(*reference);
+    for (const Target& target : targets()) {
+      Output single;
+      for (int threads : {1, 2, 4}) {
+        cpu::CpuBackend backend(threads, *target.kernels);
+        const Output output = c.run(backend);
+        const double error = difference(output, expected, c.absolute);
+        const bool close = error <= c.tolerance;
+        const bool same = threads == 1 || identical(output, single);
+        if (threads == 1) single = output;
+        (close && same ? passed : failed)++;
+        if (!close) {
+          std::printf("FAIL %s, %s, %d threads: error %.3g, tolerance %.3g\n", c.name.c_str(),
+                      target.name.c_str(), threads, error, c.tolerance);
+        } else if (!same) {
+          std::printf("FAIL %s, %s, %d threads: not what 1 thread computes\n", c.name.c_str(),
+                      target.name.c_str(), threads);
+        }
+      }
+    }
+  }
+  std::string names;
+  for (const Target& target : targets()) names += (names.empty() ? "" : ", ") + target.name;
+  if (arguments.json) {
+    std::printf("{\"passed\":%d,\"failed\":%d,\"isas\":\"%s\"}\n", passed, failed, names.c_str());
+  } else {
+    std::printf("isas: %s\nops: %d passed, %d failed\n", names.c_str(), passed, failed);
+  }
+  return failed || !passed ? 1 : 0;
+}
+
+int peak(const Arguments& arguments) {
+  if (!arguments.json) std::printf("%-10s %8s %12s %12s\n", "isa", "threads", "int8 GOP/s", "f32");
+  const char* separator = "[";
+  for (int threads = 1; threads <= arguments.threads; threads *= 2) {
+    for (const Peak& p : measurePeaks(threads)) {
+      if (arguments.json) {
+        std::printf("%s{\"isa\":\"%s\",\"threads\":%d,\"int8\":%.4g,\"f32\":%.4g}", separator,
+                    p.isa.c_str(), p.threads, p.int8, p.f32);
+        separator = ",";
+      } else {
+        std::printf("%-10s %8d %12.1f %12.1f\n", p.isa.c_str(), p.threads, p.int8 / 1e9,
+                    p.f32 / 1e9);
+      }
+    }
+  }
+  if (arguments.json) std::printf("]\n");
+  return 0;
+}
+
+// Seconds of the fastest of several rounds.
+double fastest(const std::function<void()>& round) {
+  using Clock = std::chrono::steady_clock;
+  double best = INFINITY, total = 0;
+  for (int n = 0; n < 5 || (total < 0.3 && n < 1000); n++) {
+    const auto start = Clock::now();
+    round();
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::min(best, seconds);
+    total += seconds;
+  }
+  return best;
+}
+
+int bench(const Arguments& arguments) {
+  const int threads = arguments.threads;
+  const cpu::Kernels& kernels = cpu::kernelsFor("");
+  const Peak peak = cpu::measurePeak(kernels, threads);
+  if (!arguments.json) {
+    std::printf("%s, threads: %d; peak %.1f GOP/s int8, %.1f GFLOP/s f32\n", kernels.title, threads,
+                peak.int8 / 1e9, peak.f32 / 1e9);
+    std::printf("%-36s %10s %10s %10s %8s\n", "op", "ms", "Gop/s", "GB/s", "of peak");
+  }
+  const char* separator = "[";
+  for (const BenchCase& c : benchCases()) {
+    if (!arguments.wants(c.name)) continue;
+    const double seconds = fastest(c.prepare(std::make_unique<cpu::CpuBackend>(threads, kernels)));
+    const double share = c.flops / seconds / (c.int8 ? peak.int8 : peak.f32);
+    if (arguments.json) {
+      std::printf("%s{\"op\":\"%s\",\"ms\":%.4g,\"ops\":%.4g,\"bytes\":%.4g,\"share\":%.4g}",
+                  separator, c.name.c_str(), seconds * 1e3, c.flops / seconds, c.bytes / seconds,
+                  share);
+      separator = ",";
+    } else {
+      std::printf("%-36s %10.3f %10.1f %10.2f %7.1f%%\n", c.name.c_str(), seconds * 1e3,
+                  c.flops / seconds / 1e9, c.bytes / seconds / 1e9, share * 100);
+    }
+  }
+  if (arguments.json) std::printf("]\n");
+  return 0;
+}
+
+int run(int count, char** values) {
+  Arguments arguments;
+  for (int i = 1; i < count; i++) {
+    const std::string value = values[i];
+    if (value == "--json") {
+      arguments.json = true;
+    } else if (value.rfind("--threads=", 0) == 0) {
+      arguments.threads = std::max(1, std::atoi(value.c_str() + 10));
+    } else if (value.rfind("--", 0) == 0) {
+      arguments.mode = value;
+    } else {
+      arguments.filter = value;
+    }
+  }
+  if (arguments.mode == "--check") return check(arguments);
+  if (arguments.mode == "--bench") return bench(arguments);
+  if (arguments.mode == "--peak") return peak(arguments);
+  std::fprintf(stderr, "usage: lacuna-ops --check [FILTER] | --bench [FILTER] | --peak [--threads=N] [--json]\n");
+  return 2;
+}
+
+}  // namespace
+}  // namespace lacuna::ops
+
+int main(int count, char** values) {
+  try {
+    return lacuna::ops::run(count, values);
+  } catch (const lacuna::Error& error) {
+    std::fprintf(stderr, "%s: %s\n", lacuna::codeName(error.code), error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,148 @@
+// Cases of embed, norm, linear and rope.
+#include <cmath>
+#include <memory>
+
+#include "ops.h"
+#include "quant/quant.h"
+
+namespace lacuna::ops {
+namespace {
+
+std::string shape(int n, int64_t rows, int64_t cols) {
+  return std::to_string(n) + "x" + std::to_string(rows) + "x" + std::to_string(cols);
+}
+
+struct LinearCase {
+  Type type;
+  int n, rows, cols;
+  Epilogue epilogue;
+  bool bias, exact;  // exact: activations that int8 holds exactly
+};
+
+Output runLinear(Backend& backend, const LinearCase& c) {
+  Random random(static_cast<uint64_t>(c.n * 7919 + c.rows * 31 + c.cols));
+  const size_t n = static_cast<size_t>(c.n);
+  const HostTensor weight = randomTensor(random, c.type, c.cols, c.rows);
+  const size_t in = n * static_cast<size_t>(c.cols), out = n * static_cast<size_t>(c.rows);
+  const Buffer x(backend, c.exact ? random.representable(in) : random.normals(in), c.n, c.cols);
+  const Buffer y(backend, random.normals(out), c.n, c.rows);
+  const HostTensor bias = floatTensor(random.normals(static_cast<size_t>(c.rows)), c.rows, 1);
+  const WeightPtr w = upload(backend, weight, Use::matrix);
+  const WeightPtr b = upload(backend, bias, Use::vector);
+  backend.begin();
+  backend.linear(y.tensor, x.tensor, *w, c.bias ? b.get() : nullptr, c.epilogue);
+  backend.end();
+  return output(y);
+}
+
+void addLinear(std::vector<Case>& cases, const LinearCase& c) {
+  const char* epilogues[] = {"store", "add", "glu"};
+  std::string name = std::string("linear ") + typeInfo(c.type).name + " ";
+  name += shape(c.n, c.rows, c.cols) + " " + epilogues[static_cast<int>(c.epilogue)];
+  if (c.bias) name += " bias";
+  const bool exact = c.exact || isFloat(c.type);
+  if (!exact) name += " rounded";
+  cases.push_back({name, exact ? 2e-6 : 1.2e-2, false,
+                   [c](Backend& backend) { return runLinear(backend, c); }});
+}
+
+Output runNorm(Backend& backend, int n, int cols, bool inPlace, bool picked) {
+  Random random(static_cast<uint64_t>(n + cols));
+  const Buffer x(backend, random.normals(static_cast<size_t>(n * cols), 3), n, cols);
+  const WeightPtr scale = upload(
+      backend, floatTensor(random.normals(static_cast<size_t>(cols)), cols, 1), Use::vector);
+  std::vector<int32_t> rows;
+  for (int i = 0; picked && i < n; i += 2) rows.push_back(n - 1 - i);
+  const int out = picked ? static_cast<int>(rows.size()) : n;
+  const Buffer y(backend, std::vector<float>(static_cast<size_t>(out * cols)), out, cols);
+  const Tensor target = inPlace ? x.tensor : y.tensor;
+  backend.norm(target, x.tensor, *scale, 1e-5f, rows);
+  return output(inPlace ? x : y);
+}
+
+Output runRope(Backend& backend, bool interleaved, int headDim, int dims) {
+  Random random(static_cast<uint64_t>(headDim + dims));
+  const int n = 19, heads = 3;
+  const Buffer x(backend, random.normals(static_cast<size_t>(n * heads * headDim)), n,
+                 heads * headDim);
+  Rope rope;
+  rope.interleaved = interleaved;
+  rope.dims = dims;
+  rope.magnitude = 1.25f;
+  for (int i = 0; i < dims / 2; i++) rope.frequencies.push_back(std::pow(1e4, -2.0 * i / dims));
+  std::vector<int32_t> positions = random.subset(3000, n);
+  for (int round = 0; round < 2; round++) {  // the second time with other positions
+    backend.begin();
+    backend.rope(x.tensor, headDim, positions, rope);
+    backend.rope(x.tensor, headDim, positions, rope);
+    backend.end();
+    for (int32_t& position : positions) position /= 2;
+  }
+  return output(x);
+}
+
+Output runEmbed(Backend& backend, Type type) {
+  Random random(static_cast<uint64_t>(type) + 1);
+  const int dim = 256, vocabulary = 40;
+  const HostTensor table = randomTensor(random, type, dim, vocabulary);
+  const WeightPtr w = upload(backend, table, Use::table);
+  const std::vector<int32_t> tokens = {3, 39, 0, 7, 7, 12, 39, 1, 20, 39, 5};
+  const int n = static_cast<int>(tokens.size());
+  const Buffer x(backend, std::vector<float>(static_cast<size_t>(n * dim)), n, dim);
+  const std::vector<int32_t> mixed = {4, 9, 17};
+  const std::vector<float> weights = {0.5f, 0.3f, 0.2f};
+  const std::vector<SoftRow> soft = {{1, 0.35f, 39, 3, mixed.data(), weights.data()},
+                                     {6, 0.0f, 39, 3, mixed.data(), weights.data()},
+                                     {9, 1.0f, 39, 1, mixed.data(), weights.data()}};
+  backend.embed(x.tensor, *w, tokens, soft);
+  Output output = ops::output(x);
+  // alpha = 0 must be the mask's own row, bit for bit.
+  std::vector<float> mask(static_cast<size_t>(dim));
+  decodeRow(type, table.bytes.data() + 39 * rowBytes(type, dim), dim, mask.data());
+  const double* row = output.values.data() + 6 * dim;
+  output.exact.push_back(std::equal(mask.begin(), mask.end(), row));
+  return output;
+}
+
+}  // namespace
+
+void addRowCases(std::vector<Case>& cases) {
+  for (Type type : allTypes()) {
+    for (int n : {1, 2, 3, 4, 5, 6, 7, 8, 13, 48}) {
+      addLinear(cases, {type, n, n % 2 ? 70 : 96, 512, Epilogue::store, n % 3 == 0, true});
+    }
+    addLinear(cases, {type, 9, 33, 256, Epilogue::add, true, true});
+    addLinear(cases, {type, 9, 33, 256, Epilogue::glu, false, true});
+    addLinear(cases, {type, 5, 1, 768, Epilogue::add, false, true});
+    addLinear(cases, {type, 64, 128, 1024, Epilogue::store, false, false});
+    cases.push_back({std::string("embed ") + typeInfo(type).name, 1e-6, false,
+                     [type](Backend& b) { return runEmbed(b, type); }});
+  }
+  // Sizes that are multiples of nothing.
+  addLinear(cases, {Type::f32, 7, 37, 45, Epilogue::add, true, true});
+  addLinear(cases, {Type::f16, 3, 37, 45, Epilogue::store, true, true});
+  addLinear(cases, {Type::f32, 300, 48, 2816, Epilogue::glu, false, true});
+
+  for (int cols : {1, 24, 64, 100, 1024}) {
+    for (int mode = 0; mode < 3; mode++) {
+      const bool inPlace = mode == 1, picked = mode == 2;
+      std::string name = "norm " + std::to_string(cols);
+      if (mode) name += inPlace ? " in place" : " picked rows";
+      cases.push_back({name, 5e-7, false, [=](Backend& backend) {
+                         return runNorm(backend, 21, cols, inPlace, picked);
+                       }});
+    }
+  }
+  for (bool interleaved : {false, true}) {
+    const int shapes[][2] = {{64, 64}, {128, 128}, {96, 24}, {20, 10}, {80, 40}};
+    for (const auto& [headDim, dims] : shapes) {
+      cases.push_back({std::string("rope ") + (interleaved ? "pairs " : "halves ") +
+                           std::to_string(dims) + "/" + std::to_string(headDim),
+                       1e-6, false, [=](Backend& backend) {
+                         return runRope(backend, interleaved, headDim, dims);
+                       }});
+    }
+  }
+}
+
+}  // namespace lacuna::ops
