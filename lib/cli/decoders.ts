@@ -1,0 +1,220 @@
+/** Options of a generation on the command line, and the policies they name. */
+import { Option, type Command } from 'commander';
+import {
+  absoluteBlocks,
+  blockCausalCache,
+  blocks,
+  dream,
+  dualCache,
+  entropyBound,
+  factor,
+  leftToRight,
+  lowConfidence,
+  noCache,
+  prefixCache,
+  randomOrder,
+  threshold,
+  type CachePlan,
+  type Decoder,
+} from '../decoding/index.js';
+import type { GenerateOptions } from '../plan.js';
+import { fields } from './format.js';
+import { named, real, UsageError, whole } from './options.js';
+
+export interface GenerationFlags {
+  maxTokens: number;
+  decode?: DecoderName;
+  steps?: number;
+  blockLength?: number;
+  absoluteBlocks?: boolean;
+  tau?: number;
+  factor?: number;
+  gamma?: number;
+  algTemp?: number;
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  seed?: number;
+  cfgScale?: number;
+  bos?: boolean;
+  cache?: keyof typeof caches;
+}
+
+/** Options that only some decoders know. */
+type Own = 'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp';
+
+interface DecoderEntry {
+  about: string;
+  own: Own[];
+  make(flags: GenerationFlags): Decoder;
+}
+
+const dreamEntry = (
+  alg: 'origin' | 'maskgit_plus' | 'topk_margin' | 'entropy',
+  about: string,
+): DecoderEntry => ({
+  about,
+  own: ['steps', 'algTemp'],
+  make: ({ algTemp }) => dream({ alg, algTemp }),
+});
+
+const decoders = {
+  'low-confidence': {
+    about: 'a fixed number a step, the most probable first (LLaDA)',
+    own: ['steps'],
+    make: () => lowConfidence(),
+  },
+  random: {
+    about: 'a fixed number a step, in random order (LLaDA)',
+    own: ['steps'],
+    make: () => randomOrder(),
+  },
+  threshold: {
+    about: 'all that are at least --tau probable (Fast-dLLM)',
+    own: ['tau'],
+    make: ({ tau }) => threshold({ tau }),
+  },
+  factor: {
+    about: 'the more at once, the surer each must be, by --factor (Fast-dLLM)',
+    own: ['factor'],
+    make: (flags) => factor({ factor: flags.factor }),
+  },
+  'entropy-bound': {
+    about: 'as many as keep their joint entropy below --gamma (EB-Sampler)',
+    own: ['gamma'],
+    make: ({ gamma }) => entropyBound({ gamma }),
+  },
+  'left-to-right': {
+    about: 'one a step, in reading order',
+    own: [],
+    make: () => leftToRight(),
+  },
+  'dream-entropy': dreamEntry('entropy', 'a fixed number a step, lowest entropy first (Dream)'),
+  'dream-maskgit-plus': dreamEntry('maskgit_plus', 'the same, most probable first'),
+  'dream-topk-margin': dreamEntry('topk_margin', 'the same, clearest lead over the second first'),
+  'dream-origin': dreamEntry('origin', 'each token by chance, at an even rate'),
+} satisfies Record<string, DecoderEntry>;
+
+type DecoderName = keyof typeof decoders;
+
+interface CacheEntry {
+  about: string;
+  make(): CachePlan;
+}
+
+const caches = {
+  none: { about: 'compute every token in every step: exact', make: noCache },
+  prefix: { about: 'keep what lies before the block; renewed once a block', make: prefixCache },
+  dual: { about: 'keep what lies before and after the block: the fastest', make: dualCache },
+  'block-causal': {
+    about: 'keep what lies before the block; exact for block-causal models',
+    make: blockCausalCache,
+  },
+} satisfies Record<string, CacheEntry>;
+
+const ownFlags: Record<Own, string> = {
+  steps: '--steps',
+  tau: '--tau',
+  factor: '--factor',
+  gamma: '--gamma',
+  algTemp: '--alg-temp',
+};
+
+export function generationOptions(command: Command): Command {
+  return command
+    .optionsGroup('Generation:')
+    .addOption(
+      new Option('-n, --max-tokens <n>', 'length of the answer').argParser(whole(1)).default(128),
+    )
+    .addOption(
+      named(
+        '--decode <name>',
+        'which tokens are committed in a step, see below (default: by model)',
+        Object.keys(decoders),
+      ),
+    )
+    .option(
+      '--steps <n>',
+      'steps in all: fewer is faster and worse (default: one a token)',
+      whole(1),
+    )
+    .option(
+      '--block-length <n>',
+      'work block by block, from left to right (default: by model)',
+      whole(1),
+    )
+    .option('--absolute-blocks', 'blocks start at multiples of their length (SDAR, LLaDA2)')
+    .addOption(
+      named(
+        '--cache <name>',
+        'what is not computed anew, see below (default: by model)',
+        Object.keys(caches),
+      ),
+    )
+    .option(
+      '--tau <p>',
+      'threshold: commit tokens at least this probable (default: 0.9)',
+      real(0, 1),
+    )
+    .option('--factor <f>', 'factor: more commits more tokens in a step (default: 1)', real(0))
+    .option('--gamma <nats>', 'entropy-bound: more commits more in a step (default: 0.1)', real(0))
+    .option('--alg-temp <t>', 'dream-…: randomness of the order (default: 0)', real(0))
+    .optionsGroup('Sampling:')
+    .option('-t, --temperature <t>', '0: always the most probable token (default: 0)', real(0))
+    .option(
+      '--top-p <p>',
+      'sample from the most probable tokens that make up p (default: 1)',
+      real(0, 1),
+    )
+    .option('--top-k <k>', 'sample from the k most probable tokens (default: all)', whole(1))
+    .option('--seed <n>', 'the same seed gives the same text (default: 0)', whole(0))
+    .option('--cfg-scale <w>', 'stay closer to the prompt; twice the work (default: 0)', real(0));
+}
+
+/** Explains the values of --decode and --cache. */
+export function policyHelp(): string {
+  const list = (entries: Record<string, { about: string }>): string =>
+    fields(Object.entries(entries).map(([name, { about }]) => [`  ${name}`, about]));
+  return `Decoders, which tokens are committed in a step:\n${list(decoders)}\n\nCaches:\n${list(caches)}`;
+}
+
+/** The library's options for these flags. Throws `UsageError` for flags that do not fit together. */
+export function generateOptions(flags: GenerationFlags): GenerateOptions & { maxTokens: number } {
+  const decoder = flags.decode === undefined ? undefined : decoders[flags.decode];
+  refuseStrangers(flags, decoder);
+  if (flags.absoluteBlocks && flags.blockLength === undefined) {
+    throw new UsageError('--absolute-blocks needs --block-length');
+  }
+  const plan = flags.absoluteBlocks ? absoluteBlocks : blocks;
+  return defined({
+    maxTokens: flags.maxTokens,
+    decode: decoder?.make(flags),
+    steps: flags.steps,
+    blocks: flags.blockLength === undefined ? undefined : plan(flags.blockLength),
+    cache: flags.cache && caches[flags.cache].make(),
+    temperature: flags.temperature,
+    topP: flags.topP,
+    topK: flags.topK,
+    seed: flags.seed,
+    cfgScale: flags.cfgScale,
+    bos: flags.bos,
+  });
+}
+
+function refuseStrangers(flags: GenerationFlags, decoder: DecoderEntry | undefined): void {
+  for (const name of Object.keys(ownFlags) as Own[]) {
+    // Without --decode the model's own decoder runs, and all of these take steps.
+    if (flags[name] === undefined || (decoder?.own ?? ['steps']).includes(name)) continue;
+    const users = Object.entries(decoders)
+      .filter(([, entry]) => (entry.own as Own[]).includes(name))
+      .map(([user]) => user);
+    throw new UsageError(`${ownFlags[name]} needs --decode ${users.join(' or ')}`);
+  }
+}
+
+/** Without the entries that are undefined: the library takes them as given. */
+function defined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
+}

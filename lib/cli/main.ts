@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/** The command `lacuna`. Exit codes: 0 done, 1 an error, 2 wrong use, 130 interrupted. */
+import { Command, CommanderError } from 'commander';
+import { LacunaError } from '../errors.js';
+import { benchCommand } from './bench.js';
+import { demoCommand } from './demo.js';
+import { oneLine } from './format.js';
+import { inspectCommand } from './inspect.js';
+import { interrupted } from './interrupt.js';
+import { UsageError, version } from './options.js';
+import { runCommand } from './run.js';
+
+function program(): Command {
+  const lacuna = new Command('lacuna')
+    .description('Runs masked-diffusion language models from GGUF files.')
+    .version(version, '-V, --version')
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lacuna demo                                        see a model write, with nothing to set up
+  lacuna run llada.gguf --chat "Why is the sky blue?"
+  lacuna inspect llada.gguf                          what is in a file, and what it needs
+  lacuna bench llada.gguf                            how fast this machine runs it
+
+\`lacuna <command> --help\` explains a command and its options.`,
+    );
+  for (const command of [runCommand(), demoCommand(), inspectCommand(), benchCommand()]) {
+    lacuna.addCommand(command.copyInheritedSettings(lacuna));
+  }
+  for (const command of [lacuna, ...lacuna.commands]) command.exitOverride();
+  return lacuna;
+}
+
+/** Prints what went wrong, in one line. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it printed by itself
+  const isLacuna = LacunaError.isInstance(error);
+  if (isLacuna && error.code === 'ABORTED') return interrupted;
+  const message = oneLine(error instanceof Error ? error.message : String(error));
+  if (process.env.LACUNA_DEBUG) console.error(error);
+  else if (error instanceof UsageError) console.error(`lacuna: ${message}`);
+  else console.error(`lacuna: ${isLacuna ? error.code : 'INTERNAL'}: ${message}`);
+  return error instanceof UsageError ? 2 : 1;
+}
+
+// A reader that closes its end (`lacuna … | head`) wants no more: that is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
+  });
+}
+
+program()
+  .parseAsync()
+  .catch((error: unknown) => {
+    process.exitCode = report(error);
+  });

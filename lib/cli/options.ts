@@ -1,0 +1,114 @@
+/** Command-line options that several commands share, and what they mean to the library. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { LoadOptions } from '../model.js';
+
+/** dist/cli/ lies two levels below the package root. */
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/**
+ * The model that the package carries, and how it writes best: it was trained with the begin-of-text
+ * token, though its file does not ask for it, and over long blocks at temperature 0 it only ends.
+ */
+export const embeddedModel = join(root, 'models', 'shakespeare-7m.Q8_0.gguf');
+export const embeddedFlags = { bos: true, blockLength: 8, temperature: 0.8 };
+
+export const version = (
+  createRequire(import.meta.url)(join(root, 'package.json')) as { version: string }
+).version;
+
+/** Wrong use of the command line: exit code 2. */
+export class UsageError extends Error {}
+
+/** Parses a whole number from `min` to `max`. */
+export function whole(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^[+-]?\d+$/.test(text) && value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`It must be a whole number ${range}.`);
+  };
+}
+
+/** Parses a number from `min` to `max`. */
+export function real(min: number, max = Infinity): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isFinite(value) && value >= min && value <= max) return value;
+    const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`It must be a number ${range}.`);
+  };
+}
+
+/** An option whose values are a fixed list. */
+export function choice(flags: string, description: string, values: readonly string[]): Option {
+  return new Option(flags, description).choices(values);
+}
+
+/** The same for values that the help explains one by one. */
+export function named(flags: string, description: string, values: readonly string[]): Option {
+  return new Option(flags, description).argParser((value: string) => {
+    if (values.includes(value)) return value;
+    throw new InvalidArgumentError(`Allowed choices are ${values.join(', ')}.`);
+  });
+}
+
+function attention(text: string): LoadOptions['attention'] {
+  if (text === 'full' || text === 'causal' || /^block-causal:[1-9]\d*$/.test(text)) {
+    return text as LoadOptions['attention'];
+  }
+  throw new InvalidArgumentError('It must be full, causal or block-causal:N (N: block length).');
+}
+
+export interface ModelFlags {
+  device: 'auto' | 'cpu' | 'cuda' | 'ref';
+  threads?: number;
+  isa?: string;
+  attention?: LoadOptions['attention'];
+  shift?: '0' | '1';
+  maskToken?: number;
+  pre?: string;
+}
+
+/** Where and how a model runs. */
+export function machineOptions(command: Command): Command {
+  return command
+    .optionsGroup('Machine:')
+    .addOption(
+      choice('--device <name>', 'what computes', ['auto', 'cpu', 'cuda', 'ref']).default('auto'),
+    )
+    .option('--threads <n>', 'CPU threads (default: as many as cores)', whole(1, 1024))
+    .addOption(
+      choice('--isa <name>', 'CPU instruction set (default: the best here)', [
+        'scalar',
+        'avx2',
+        'avx512',
+        'neon',
+      ]),
+    );
+}
+
+/** How a model that is not a diffusion model by its file is to be read. */
+export function overrideOptions(command: Command): Command {
+  return command
+    .optionsGroup('Model overrides (default: what the file says):')
+    .option('--attention <kind>', 'full, causal or block-causal:N', attention)
+    .addOption(choice('--shift <n>', '1: row i − 1 predicts token i', ['0', '1']))
+    .option('--mask-token <id>', 'token id of the mask', whole(0))
+    .option('--pre <name>', 'pre-tokenizer: how text is cut into words');
+}
+
+export function loadOptions(flags: ModelFlags): LoadOptions {
+  const { device, threads, isa, attention, shift, maskToken, pre } = flags;
+  return {
+    device,
+    ...(threads !== undefined && { threads }),
+    ...(isa !== undefined && { isa }),
+    ...(attention !== undefined && { attention }),
+    ...(shift !== undefined && { shift: shift === '1' ? 1 : 0 }),
+    ...(maskToken !== undefined && { maskToken }),
+    ...(pre !== undefined && { pre }),
+  };
+}
