@@ -31,8 +31,8 @@ class Reader {
   int32_t index(const char* key, int64_t least, int64_t most) const {
     return static_cast<int32_t>(integer(key, least, most));
   }
-  double real(const char* key) const;    // finite
-  float narrow(const char* key) const;   // finite as a 32-bit float
+  double real(const char* key) const;   // finite
+  float narrow(const char* key) const;  // finite as a 32-bit float
   bool boolean(const char* key) const;
   std::string text(const char* key) const;
   std::vector<float> floats(const char* key) const;

@@ -169,8 +169,7 @@ void CpuBackend::linear(Tensor y, Tensor x, const Weight& w, const Weight* bias,
   if (y.data == x.data || quantisedOf.x == y.data) wrote();
 }
 
-void CpuBackend::rope(Tensor x, int headDim, std::span<const int32_t> positions,
-                      const Rope& rope) {
+void CpuBackend::rope(Tensor x, int headDim, std::span<const int32_t> positions, const Rope& rope) {
   const Stopwatch watch(times.rope);
   wrote();
   const int dims = rope.dims, width = rope.interleaved ? dims : dims / 2;
@@ -193,10 +192,10 @@ void CpuBackend::rope(Tensor x, int headDim, std::span<const int32_t> positions,
 }
 
 void CpuBackend::prepareRope(std::span<const int32_t> positions, const Rope& rope) {
-  const bool same = rope.interleaved == ropeOf.interleaved && rope.dims == ropeOf.dims &&
-                    rope.magnitude == ropeOf.magnitude && rope.frequencies == ropeOf.frequencies &&
-                    std::equal(positions.begin(), positions.end(), ropePositions.begin(),
-                               ropePositions.end());
+  const bool same =
+      rope.interleaved == ropeOf.interleaved && rope.dims == ropeOf.dims &&
+      rope.magnitude == ropeOf.magnitude && rope.frequencies == ropeOf.frequencies &&
+      std::equal(positions.begin(), positions.end(), ropePositions.begin(), ropePositions.end());
   if (same) return;
   ropeOf = rope;
   ropePositions.assign(positions.begin(), positions.end());

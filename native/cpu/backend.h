@@ -53,7 +53,7 @@ class CpuBackend final : public Backend {
   struct PackedSegment {
     size_t keys = 0, values = 0;  // floats into packedKeys and packedValues
     size_t keyFloats = 0, valueFloats = 0;
-    int capacity = 0;             // keys, rounded up to kKeyBlock
+    int capacity = 0;  // keys, rounded up to kKeyBlock
   };
 
   // n rows of x as the panels of w want them.
@@ -102,8 +102,8 @@ class CpuBackend final : public Backend {
     int expert, row;
     float weight;
   };
-  std::vector<Routed> routed;     // (rows · used) sorted by (expert, row)
-  std::vector<int> routedOf;      // (rows, used): where a row's entries went, ascending
+  std::vector<Routed> routed;  // (rows · used) sorted by (expert, row)
+  std::vector<int> routedOf;   // (rows, used): where a row's entries went, ascending
   std::vector<int> routedCount, expertOrder;
   std::vector<int> expertChunks;  // (chunks + 1): bounds in routed; a chunk has one expert
 

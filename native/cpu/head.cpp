@@ -1,6 +1,6 @@
-// head: the vocabulary in blocks of a few hundred tokens, whose logits live in cache and are reduced
-// on the spot. Spans of blocks go to threads and their results are merged in the order of the
-// vocabulary: neither depends on the number of threads.
+// head: the vocabulary in blocks of a few hundred tokens, whose logits live in cache and are
+// reduced on the spot. Spans of blocks go to threads and their results are merged in the order of
+// the vocabulary: neither depends on the number of threads.
 #include "head.h"
 
 #include <algorithm>
@@ -22,8 +22,14 @@ class HeadPass {
  public:
   HeadPass(const Kernels& kernels, Threads& pool, HeadScratch& scratch, HeadResult& result,
            const CpuWeight& w, std::span<const HeadRow> rows, std::span<const HeadOptions> options)
-      : kernels(kernels), pool(pool), scratch(scratch), result(result), w(w), rows(rows),
-        options(options), vocabulary(static_cast<int>(w.rows)) {}
+      : kernels(kernels),
+        pool(pool),
+        scratch(scratch),
+        result(result),
+        w(w),
+        rows(rows),
+        options(options),
+        vocabulary(static_cast<int>(w.rows)) {}
 
   void layOut();
   // Normalised hidden rows with guidance, each with the position's previous one for KL.
@@ -259,10 +265,9 @@ void HeadPass::reduceRow(size_t row, const HeadScratch::Group& group, int thread
   forBlocks([&](int t0) { r.describe(described + t0, t0, kBlock); });
 }
 
-// Dream's filter (sample_tokens): of softmax(z / T) the most probable tokens until their sum exceeds
-// topP, the one that crosses included; of these the topK largest. The rest becomes −∞.
-void HeadPass::keepLargest(const RowReducer& r, const float* z, float* kept,
-                           int32_t* order) const {
+// Dream's filter (sample_tokens): of softmax(z / T) the most probable tokens until their sum
+// exceeds topP, the one that crosses included; of these the topK largest. The rest becomes −∞.
+void HeadPass::keepLargest(const RowReducer& r, const float* z, float* kept, int32_t* order) const {
   const HeadOptions& o = r.options;
   const float rate = o.temperature > 0 ? 1.0f / o.temperature : 1.0f;
   const int width = wholeBlocks(vocabulary);

@@ -5,8 +5,8 @@
 #include "kernels.h"
 #include "pages.h"
 
-// The parts of the head: what a step keeps, and what is done to one row (head_row.cpp). The pass over
-// the vocabulary is in head.cpp.
+// The parts of the head: what a step keeps, and what is done to one row (head_row.cpp). The pass
+// over the vocabulary is in head.cpp.
 namespace lacuna::cpu {
 
 constexpr int kBlock = 256;  // tokens whose logits are in cache together; a multiple of every nr
@@ -33,11 +33,11 @@ struct PartialHead {
 
 struct HeadScratch {
   struct Row {
-    int line = 0, before = -1;  // of the matrix product: hidden row, and previous one or −1
-    bool filtered = false;      // needs all its logits at once
-    float rate = 1;             // 1 / temperature where statistics are tempered
-    int list = 0;               // entries kept: the top two at least, for the margin
-    size_t listAt = 0;          // first of them in the lists of a span
+    int line = 0, before = -1;      // of the matrix product: hidden row, and previous one or −1
+    bool filtered = false;          // needs all its logits at once
+    float rate = 1;                 // 1 / temperature where statistics are tempered
+    int list = 0;                   // entries kept: the top two at least, for the margin
+    size_t listAt = 0;              // first of them in the lists of a span
     size_t topAt = 0, probeAt = 0;  // first entry in the result
     int64_t logitsAt = -1;          // row of result.logits, −1: none
     const Credit *credits = nullptr, *creditsEnd = nullptr;
@@ -62,8 +62,8 @@ struct RowReducer {
   const HeadOptions& options;
   const HeadScratch::Row& layout;
   PartialHead& partial;
-  ListEntry* list;   // (layout.list)
-  float* probes;     // (options.probe) logits of the probed tokens
+  ListEntry* list;  // (layout.list)
+  float* probes;    // (options.probe) logits of the probed tokens
 
   // Divergence from the logits `before` (n).
   void diverge(const float* z, const float* before, int n) const;

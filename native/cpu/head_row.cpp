@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -24,6 +25,26 @@ void forTokens(std::span<const int32_t> set, int t0, int n, const Body& body) {
 bool contains(std::span<const int32_t> set, int32_t token) {
   return std::binary_search(set.begin(), set.end(), token);
 }
+
+// Philox::gumbel's words, four tokens at a time as they come.
+class Noise {
+ public:
+  Noise(const HeadOptions& options, int32_t position) : options(options), position(position) {}
+
+  float uniform(int32_t token) {
+    if (token / 4 != quad) {
+      quad = token / 4;
+      words = Philox::block(options.seed, static_cast<uint32_t>(quad),
+                            static_cast<uint32_t>(position), options.step, 0);
+    }
+    return Philox::uniform(words[static_cast<size_t>(token % 4)]);
+  }
+
+ private:
+  const HeadOptions& options;
+  int32_t position, quad = -1;
+  std::array<uint32_t, 4> words{};
+};
 
 // Sums relative to `largest` become sums relative to largest + shift / rate.
 void moveSums(double& sum, double& weighted, double shift) {
@@ -65,15 +86,20 @@ void RowReducer::choose(const float* z, int t0, int n) const {
     if (partial.token < 0) return kNever;
     return temperature > 0 ? (partial.score - kMostNoise) * temperature : partial.score;
   };
+  Noise noise(options, row.position);
   for (int i = kernels.nextAbove(z, 0, n, bound()); i < n;
        i = kernels.nextAbove(z, i + 1, n, bound())) {
     const int32_t token = t0 + i;
     if (contains(options.unchosen, token)) continue;
     float score = z[i];
     if (temperature > 0) {
-      score = z[i] / temperature + Philox::gumbel(options.seed, options.step,
-                                                  static_cast<uint32_t>(row.position),
-                                                  static_cast<uint32_t>(token));
+      const float tempered = z[i] / temperature, u = noise.uniform(token);
+      // The noise is at most −log(1 − u), and e^x at least its series' first terms: most tokens
+      // need no logarithm to lose.
+      const float x = partial.token < 0 ? 0 : partial.score - tempered;
+      const float series = 1 + x * (1 + x * (1 / 2.0f + x * (1 / 6.0f + x * (1 / 24.0f))));
+      if (x > 0 && (1 - u) * series > 1.001f) continue;
+      score = tempered - std::log(-std::log(u));
     }
     if (partial.token >= 0 && !(score > partial.score)) continue;
     partial.token = token;
@@ -173,7 +199,8 @@ bool RowReducer::finish(HeadResult& result, size_t index) const {
   for (int i = 0; i < options.list; i++) {
     int32_t token = list[i].token;
     const auto listed = [&](int32_t t) {
-      return std::any_of(list, list + layout.list, [t](const ListEntry& e) { return e.token == t; });
+      return std::any_of(list, list + layout.list,
+                         [t](const ListEntry& e) { return e.token == t; });
     };
     while (token < 0 && listed(spare)) spare++;
     const size_t at = layout.topAt + static_cast<size_t>(i);

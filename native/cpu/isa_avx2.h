@@ -59,7 +59,8 @@ struct Isa {
   static F toFloat(I a) { return _mm256_cvtepi32_ps(a); }
   static I toInt(F a) { return _mm256_cvtps_epi32(a); }
   static void storeInt8(int8_t* p, I a) {
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
   }
 };

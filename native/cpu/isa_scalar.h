@@ -55,15 +55,33 @@ struct Isa {
     return map([=](int i) { return half ? fromHalf(p[i]) : fromBits(uint32_t{p[i]} << 16); });
   }
   static void store(float* p, F a) { std::memcpy(p, a.v, sizeof a.v); }
-  static F add(F a, F b) { return map([&](int i) { return a.v[i] + b.v[i]; }); }
-  static F sub(F a, F b) { return map([&](int i) { return a.v[i] - b.v[i]; }); }
-  static F mul(F a, F b) { return map([&](int i) { return a.v[i] * b.v[i]; }); }
-  static F div(F a, F b) { return map([&](int i) { return a.v[i] / b.v[i]; }); }
-  static F fma(F a, F b, F c) { return map([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-  static F max(F a, F b) { return map([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F min(F a, F b) { return map([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F abs(F a) { return map([&](int i) { return a.v[i] < 0 ? -a.v[i] : a.v[i]; }); }
-  static F round(F a) { return map([&](int i) { return nearest(a.v[i]); }); }
+  static F add(F a, F b) {
+    return map([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static F sub(F a, F b) {
+    return map([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static F mul(F a, F b) {
+    return map([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static F div(F a, F b) {
+    return map([&](int i) { return a.v[i] / b.v[i]; });
+  }
+  static F fma(F a, F b, F c) {
+    return map([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+  }
+  static F max(F a, F b) {
+    return map([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static F min(F a, F b) {
+    return map([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static F abs(F a) {
+    return map([&](int i) { return a.v[i] < 0 ? -a.v[i] : a.v[i]; });
+  }
+  static F round(F a) {
+    return map([&](int i) { return nearest(a.v[i]); });
+  }
   static F keepAbove(F v, F x, F bound) {
     return map([&](int i) { return x.v[i] > bound.v[i] ? v.v[i] : 0.0f; });
   }
@@ -100,7 +118,9 @@ struct Isa {
     }
     return sum;
   }
-  static F toFloat(I a) { return map([&](int i) { return static_cast<float>(a.v[i]); }); }
+  static F toFloat(I a) {
+    return map([&](int i) { return static_cast<float>(a.v[i]); });
+  }
   // Of whole numbers, here and in the other ISAs.
   static I toInt(F a) {
     I r;

@@ -2,11 +2,12 @@
 #include <cstddef>
 #include <cstdint>
 
-// What an instruction set provides: one table of functions, filled by kernels.inc. Kernels see plain
-// memory, never throw, never allocate and never start threads: backend.cpp splits the work.
+// What an instruction set provides: one table of functions, filled by kernels.inc. Kernels see
+// plain memory, never throw, never allocate and never start threads: backend.cpp splits the work.
 //
-// This header is included by files compiled for one ISA each: it must not emit code, and no standard
-// header with inline functions may be added to it, since the linker keeps one copy for everybody.
+// This header is included by files compiled for one ISA each: it must not emit code, and no
+// standard header with inline functions may be added to it, since the linker keeps one copy for
+// everybody.
 namespace lacuna::cpu {
 
 enum class Element { int8, f32, f16, bf16 };
@@ -40,34 +41,35 @@ struct GemmInput {
 
 enum class Finish { store, add, glu };
 
-// y (rows, columns) = x · wᵀ for the tiles [firstTile, lastTile); column 0 of y is the first of them.
+// y (rows, columns) = x · wᵀ for the tiles [firstTile, lastTile); column 0 of y is the first of
+// them.
 struct Gemm {
   const Panels* w = nullptr;
   int firstTile = 0, lastTile = 0;
-  int columns = 0;             // columns of y that exist, at most (lastTile − firstTile) · nr
+  int columns = 0;  // columns of y that exist, at most (lastTile − firstTile) · nr
   int rows = 0;
   GemmInput input;
   float* y = nullptr;
-  int64_t yStride = 0;         // floats between rows of y
-  const float* bias = nullptr; // (columns) or nullptr
+  int64_t yStride = 0;          // floats between rows of y
+  const float* bias = nullptr;  // (columns) or nullptr
   Finish finish = Finish::store;
 };
 
 // Some rows of one head against the packed keys and values of its kv head.
 struct AttentionJob {
-  const float* q = nullptr;        // (rows, headDim), stride
-  float* o = nullptr;              // same
-  int64_t stride = 0;              // floats between rows of q and of o
+  const float* q = nullptr;  // (rows, headDim), stride
+  float* o = nullptr;        // same
+  int64_t stride = 0;        // floats between rows of q and of o
   int rows = 0, headDim = 0;
   float scale = 0;
-  const float* keys = nullptr;     // [key / nr][headDim][nr], zero padded to a whole key block
-  const float* values = nullptr;   // [headDim / nr][keyCapacity][nr], zero padded
-  int keyCapacity = 0;             // keys, rounded up to kKeyBlock
-  const int32_t* limit = nullptr;  // (rows) keys seen
-  const int32_t* except = nullptr; // (rows, 2) keys not seen, −1: none
+  const float* keys = nullptr;      // [key / nr][headDim][nr], zero padded to a whole key block
+  const float* values = nullptr;    // [headDim / nr][keyCapacity][nr], zero padded
+  int keyCapacity = 0;              // keys, rounded up to kKeyBlock
+  const int32_t* limit = nullptr;   // (rows) keys seen
+  const int32_t* except = nullptr;  // (rows, 2) keys not seen, −1: none
   const float* const* ownKey = nullptr;    // (rows) one more key, entries may be nullptr
   const float* const* ownValue = nullptr;  // (rows)
-  float* scratch = nullptr;        // attentionScratch(headDim) floats
+  float* scratch = nullptr;                // attentionScratch(headDim) floats
 };
 constexpr int kKeyBlock = 128;      // keys per round of the online softmax
 constexpr int kAttentionRows = 12;  // rows that share a pass over the keys

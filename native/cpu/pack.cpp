@@ -58,13 +58,13 @@ void pack16(Packing& p) {
   p.out.data = Pages(p.out.panels.tileBytes * static_cast<size_t>(p.tileCount()));
   p.forTiles(cols * sizeof(uint16_t),
              [&](int tile, int matrix, int64_t first, int rows, uint8_t* s) {
-    uint16_t* row = reinterpret_cast<uint16_t*>(s);
-    uint16_t* panel = p.out.data.as<uint16_t>() + static_cast<size_t>(tile) * nr * cols;
-    for (int r = 0; r < rows; r++) {
-      std::memcpy(row, p.row(matrix, first + r), cols * sizeof(uint16_t));
-      for (size_t c = 0; c < cols; c++) panel[c * nr + static_cast<size_t>(r)] = row[c];
-    }
-  });
+               uint16_t* row = reinterpret_cast<uint16_t*>(s);
+               uint16_t* panel = p.out.data.as<uint16_t>() + static_cast<size_t>(tile) * nr * cols;
+               for (int r = 0; r < rows; r++) {
+                 std::memcpy(row, p.row(matrix, first + r), cols * sizeof(uint16_t));
+                 for (size_t c = 0; c < cols; c++) panel[c * nr + static_cast<size_t>(r)] = row[c];
+               }
+             });
 }
 
 void packInt8(Packing& p) {
@@ -80,28 +80,28 @@ void packInt8(Packing& p) {
   std::atomic<bool> anyOffset{false};
   p.forTiles(2 * groups * sizeof(float) + cols,
              [&](int tile, int matrix, int64_t first, int rows, uint8_t* s) {
-    float *scale = reinterpret_cast<float*>(s), *offset = scale + groups;
-    int8_t* q = reinterpret_cast<int8_t*>(offset + groups);
-    const size_t t = static_cast<size_t>(tile);
-    uint8_t* panel = out.data.as<uint8_t>() + t * nr * cols;
-    std::memset(panel, p.kernels.flip, nr * cols);
-    for (size_t r = 0; r < static_cast<size_t>(rows); r++) {
-      decodeInt8(p.view.type, p.row(matrix, first + static_cast<int64_t>(r)), p.view.cols, q, scale,
-                 offset);
-      for (size_t c = 0; c < cols; c += 4) {
-        for (size_t i = 0; i < 4; i++) {
-          panel[c * nr + 4 * r + i] = static_cast<uint8_t>(q[c + i]) ^ p.kernels.flip;
-        }
-      }
-      for (size_t g = 0; g < groups; g++) {
-        const size_t at = (t * groups + g) * nr + r;
-        out.scales.as<float>()[at] = scale[g];
-        if (offset[g] == 0) continue;
-        out.offsets.as<float>()[at] = offset[g];
-        anyOffset.store(true, std::memory_order_relaxed);
-      }
-    }
-  });
+               float *scale = reinterpret_cast<float*>(s), *offset = scale + groups;
+               int8_t* q = reinterpret_cast<int8_t*>(offset + groups);
+               const size_t t = static_cast<size_t>(tile);
+               uint8_t* panel = out.data.as<uint8_t>() + t * nr * cols;
+               std::memset(panel, p.kernels.flip, nr * cols);
+               for (size_t r = 0; r < static_cast<size_t>(rows); r++) {
+                 decodeInt8(p.view.type, p.row(matrix, first + static_cast<int64_t>(r)),
+                            p.view.cols, q, scale, offset);
+                 for (size_t c = 0; c < cols; c += 4) {
+                   for (size_t i = 0; i < 4; i++) {
+                     panel[c * nr + 4 * r + i] = static_cast<uint8_t>(q[c + i]) ^ p.kernels.flip;
+                   }
+                 }
+                 for (size_t g = 0; g < groups; g++) {
+                   const size_t at = (t * groups + g) * nr + r;
+                   out.scales.as<float>()[at] = scale[g];
+                   if (offset[g] == 0) continue;
+                   out.offsets.as<float>()[at] = offset[g];
+                   anyOffset.store(true, std::memory_order_relaxed);
+                 }
+               }
+             });
   if (!anyOffset) out.offsets = Pages();
   out.panels.scale = out.scales.as<float>();
   out.panels.offset = out.offsets.as<float>();
@@ -112,8 +112,8 @@ void packPanels(Packing& p) {
   const int64_t tiles = (p.view.rows + p.kernels.nr - 1) / p.kernels.nr;
   constexpr int64_t most = std::numeric_limits<int32_t>::max() / 2;
   if (p.view.cols > most || tiles * p.view.depth >= (1 << 24) || p.view.rows > most) {
-    throw Error(Code::badGguf, "Tensor '" + p.view.name + "' is too large: " +
-                                   std::to_string(p.view.rows) + " rows of " +
+    throw Error(Code::badGguf, "Tensor '" + p.view.name +
+                                   "' is too large: " + std::to_string(p.view.rows) + " rows of " +
                                    std::to_string(p.view.cols) + ", times " +
                                    std::to_string(p.view.depth) + ".");
   }
@@ -142,7 +142,8 @@ void packPanels(Packing& p) {
 WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads& threads,
                const std::atomic<bool>& cancelled) {
   if (!typeInfo(static_cast<uint32_t>(view.type))) {
-    throw Error(Code::unsupportedType, "Tensor '" + view.name + "' has a type this build does not " +
+    throw Error(Code::unsupportedType, "Tensor '" + view.name +
+                                           "' has a type this build does not " +
                                            "know. Known: " + supportedTypes() + ".");
   }
   auto weight = std::make_unique<CpuWeight>();

@@ -6,9 +6,9 @@
 
 namespace lacuna::cpu {
 
-// Zeroed memory straight from the operating system, aligned to a page. Never malloc: inside Electron
-// that is Chromium's allocator, which traps on large aligned blocks. A page that is never written
-// costs no memory.
+// Zeroed memory straight from the operating system, aligned to a page. Never malloc: inside
+// Electron that is Chromium's allocator, which traps on large aligned blocks. A page that is never
+// written costs no memory.
 class Pages {
  public:
   Pages() = default;
@@ -35,8 +35,8 @@ class Pages {
   size_t size = 0;
 };
 
-// Working memory of one purpose: grows when asked for more and is then kept, so that a step allocates
-// nothing after the first one of its shape. Contents do not survive growth.
+// Working memory of one purpose: grows when asked for more and is then kept, so that a step
+// allocates nothing after the first one of its shape. Contents do not survive growth.
 class Scratch {
  public:
   template <class T>

@@ -9,7 +9,7 @@ namespace lacuna {
 // What the arithmetic units of this machine do at most, in operations per second (a multiplication
 // and an addition are two), measured with operands in registers and L1.
 struct Peak {
-  std::string isa;         // "avx2"
+  std::string isa;  // "avx2"
   int threads = 0;
   double int8 = 0, f32 = 0;  // operations per second of all threads together
 };

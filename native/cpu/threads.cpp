@@ -68,7 +68,9 @@ void Threads::run(int chunks, Call newCall, const void* newBody) {
   const uint64_t generation = generationOf(ticket.load(std::memory_order_relaxed)) + 1;
   ticket.store(generation << (2 * kIndexBits) | static_cast<uint64_t>(chunks) << kIndexBits);
   if (sleepers.load() > 0) {
-    { std::lock_guard lock(mutex); }
+    {
+      std::lock_guard lock(mutex);
+    }
     wake.notify_all();
   }
   while (takeChunk(0)) {

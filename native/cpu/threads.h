@@ -19,14 +19,15 @@ class Threads {
 
   int count() const { return static_cast<int>(workers.size()) + 1; }
 
-  // Calls body(chunk, thread) for every chunk in [0, chunks), thread in [0, count()), and returns
-  // when all are done. Chunks go to whoever is free: a body must write only what its chunk owns.
-  // Bodies must not throw. One caller at a time.
+  // Calls each(chunk, thread) for every chunk in [0, chunks), thread in [0, count()), and returns
+  // when all are done. Chunks go to whoever is free: a call must write only what its chunk owns.
+  // Calls must not throw. One caller at a time.
   template <class Body>
-  void parallelFor(int chunks, const Body& body) {
-    run(chunks, [](const void* b, int chunk, int thread) {
-      (*static_cast<const Body*>(b))(chunk, thread);
-    }, &body);
+  void parallelFor(int chunks, const Body& each) {
+    run(
+        chunks,
+        [](const void* b, int chunk, int thread) { (*static_cast<const Body*>(b))(chunk, thread); },
+        &each);
   }
 
  private:

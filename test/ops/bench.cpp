@@ -10,7 +10,8 @@
 namespace lacuna::ops {
 namespace {
 
-constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64, kVocabulary = 32768;
+constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64,
+              kVocabulary = 32768;
 
 // One round over a State(backend, arguments…), which lives as long as the round, and the backend
 // longer than the state.
@@ -35,8 +36,8 @@ struct Product {
       : random(1),
         w(upload(backend, randomTensor(random, type, cols, rows), Use::matrix)),
         x(backend, random.normals(static_cast<size_t>(n) * static_cast<size_t>(cols)), n, cols),
-        y(backend, std::vector<float>(static_cast<size_t>(n) * static_cast<size_t>(rows)), n, rows) {
-  }
+        y(backend, std::vector<float>(static_cast<size_t>(n) * static_cast<size_t>(rows)), n,
+          rows) {}
   Random random;
   WeightPtr w;
   Buffer x, y;

@@ -77,7 +77,8 @@ HostTensor randomTensor(Random& random, Type type, int64_t cols, int64_t rows, i
   tensor.bytes.resize(rowBytes(type, cols) * static_cast<size_t>(rows * depth));
   tensor.view = {info.name, type, cols, rows, depth, tensor.bytes.data(), tensor.bytes.size()};
   // Some distinct blocks, then repeats in random order: enough variety, and quick to make.
-  const size_t blocks = tensor.bytes.size() / info.blockBytes, distinct = std::min<size_t>(blocks, 64);
+  const size_t blocks = tensor.bytes.size() / info.blockBytes,
+               distinct = std::min<size_t>(blocks, 64);
   std::vector<uint8_t> pool(distinct * info.blockBytes);
   if (isFloat(type)) {
     for (size_t i = 0; i < blocks; i++) {
@@ -95,7 +96,8 @@ HostTensor randomTensor(Random& random, Type type, int64_t cols, int64_t rows, i
     }
     return tensor;
   }
-  for (size_t i = 0; i < distinct; i++) randomBlock(random, type, pool.data() + i * info.blockBytes);
+  for (size_t i = 0; i < distinct; i++)
+    randomBlock(random, type, pool.data() + i * info.blockBytes);
   for (size_t i = 0; i < blocks; i++) {
     const size_t from = static_cast<size_t>(random.below(static_cast<int>(distinct)));
     std::memcpy(tensor.bytes.data() + i * info.blockBytes, pool.data() + from * info.blockBytes,

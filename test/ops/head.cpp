@@ -74,6 +74,9 @@ Output runHead(Backend& backend, const HeadCase& c) {
     output.values.insert(output.values.end(), part.begin(), part.end());
   };
   add(result.probability);
+  for (double p : result.probability) {  // near 1 what is missing counts
+    output.values.push_back(std::log(std::max(1 - p, 1e-10)));
+  }
   add(result.margin);
   add(result.entropy);
   add(result.topProbability);
@@ -136,8 +139,8 @@ void addSets(std::vector<HeadCase>& list) {
 void addSampling(std::vector<HeadCase>& list) {
   for (float temperature : {0.0f, 0.2f, 1.0f}) {
     for (bool tempered : {false, true}) {
-      const std::string with = " T=" + std::to_string(temperature).substr(0, 3) +
-                               (tempered ? " tempered" : "");
+      const std::string with =
+          " T=" + std::to_string(temperature).substr(0, 3) + (tempered ? " tempered" : "");
       HeadCase c = named("sample" + with);
       c.options.temperature = temperature;
       c.options.tempered = tempered;

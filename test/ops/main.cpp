@@ -77,6 +77,7 @@ int check(const Arguments& arguments) {
   addHeadCases(cases);
   int passed = 0, failed = 0;
   const auto reference = makeReferenceBackend();
+  std::FILE* const log = arguments.json ? stderr : stdout;
   for (const Case& c : cases) {
     if (!arguments.wants(c.name)) continue;
     const Output expected = c.run(*reference);
@@ -91,19 +92,23 @@ int check(const Arguments& arguments) {
         if (threads == 1) single = output;
         (close && same ? passed : failed)++;
         if (!close) {
-          std::printf("FAIL %s, %s, %d threads: error %.3g, tolerance %.3g\n", c.name.c_str(),
-                      target.name.c_str(), threads, error, c.tolerance);
+          std::fprintf(log, "FAIL %s, %s, %d threads: error %.3g, tolerance %.3g\n", c.name.c_str(),
+                       target.name.c_str(), threads, error, c.tolerance);
         } else if (!same) {
-          std::printf("FAIL %s, %s, %d threads: not what 1 thread computes\n", c.name.c_str(),
-                      target.name.c_str(), threads);
+          std::fprintf(log, "FAIL %s, %s, %d threads: not what 1 thread computes\n", c.name.c_str(),
+                       target.name.c_str(), threads);
         }
       }
     }
   }
+  const char* quote = arguments.json ? "\"" : "";
   std::string names;
-  for (const Target& target : targets()) names += (names.empty() ? "" : ", ") + target.name;
+  for (const Target& target : targets()) {
+    if (!names.empty()) names += ", ";
+    names += quote + target.name + quote;
+  }
   if (arguments.json) {
-    std::printf("{\"passed\":%d,\"failed\":%d,\"isas\":\"%s\"}\n", passed, failed, names.c_str());
+    std::printf("{\"passed\":%d,\"failed\":%d,\"isas\":[%s]}\n", passed, failed, names.c_str());
   } else {
     std::printf("isas: %s\nops: %d passed, %d failed\n", names.c_str(), passed, failed);
   }
@@ -188,7 +193,9 @@ int run(int count, char** values) {
   if (arguments.mode == "--check") return check(arguments);
   if (arguments.mode == "--bench") return bench(arguments);
   if (arguments.mode == "--peak") return peak(arguments);
-  std::fprintf(stderr, "usage: lacuna-ops --check [FILTER] | --bench [FILTER] | --peak [--threads=N] [--json]\n");
+  std::fprintf(
+      stderr,
+      "usage: lacuna-ops --check [FILTER] | --bench [FILTER] | --peak [--threads=N] [--json]\n");
   return 2;
 }
 

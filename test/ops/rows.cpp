@@ -49,8 +49,8 @@ void addLinear(std::vector<Case>& cases, const LinearCase& c) {
 Output runNorm(Backend& backend, int n, int cols, bool inPlace, bool picked) {
   Random random(static_cast<uint64_t>(n + cols));
   const Buffer x(backend, random.normals(static_cast<size_t>(n * cols), 3), n, cols);
-  const WeightPtr scale = upload(
-      backend, floatTensor(random.normals(static_cast<size_t>(cols)), cols, 1), Use::vector);
+  const WeightPtr scale =
+      upload(backend, floatTensor(random.normals(static_cast<size_t>(cols)), cols, 1), Use::vector);
   std::vector<int32_t> rows;
   for (int i = 0; picked && i < n; i += 2) rows.push_back(n - 1 - i);
   const int out = picked ? static_cast<int>(rows.size()) : n;

@@ -56,13 +56,14 @@ test(
   'a timer on the main thread keeps time during a generation',
   { timeout: minutes(5) },
   async () => {
-    const { ticks, ...late } = await childResult<Record<string, number>>('lateness.mjs');
-    // Printed, not asserted: other work on the machine makes any timer late.
-    const { median, p99, worst } = late;
-    console.log(
-      `5 ms timer: ${ticks} ticks during ${late.forwards} forwards, late by ${median.toFixed(1)} ms ` +
-        `(median), ${p99.toFixed(1)} (99 %), ${worst.toFixed(1)} (worst)`,
-    );
-    expect(ticks).toBeGreaterThan(10);
+    type Lateness = Record<'ticks' | 'median' | 'p99' | 'worst', number>;
+    const result = await childResult<Record<'idle' | 'busy', Lateness>>('lateness.mjs');
+    // Printed, not asserted: other work on the machine makes any timer late. The idle line tells.
+    for (const [when, { ticks, median, p99, worst }] of Object.entries(result)) {
+      console.log(
+        `5 ms timer, ${when}: ${ticks} ticks, late by ${median} ms (median), ${p99} (99 %), ${worst} (worst)`,
+      );
+    }
+    expect(result.busy.ticks).toBeGreaterThan(10);
   },
 );
