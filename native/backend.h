@@ -38,6 +38,7 @@ enum class Use {
   vector,   // (cols) f32: norms, biases
   table,    // (rows, cols): rows are looked up (embedding)
   matrix,   // (rows, cols): y = x Wᵀ, x (n, cols), y (n, rows)
+  precise,  // a matrix that feeds a router, where 8-bit activations are too coarse: see linear
   experts,  // (depth, rows, cols): one matrix per expert
 };
 
@@ -147,7 +148,7 @@ struct HeadRow {
   int options = 0;         // index into the list of HeadOptions
   float* previous = nullptr;  // backend (dim): hidden row of the position's last report, replaced
                               // by this one; nullptr when KL is off
-  bool hasPrevious = false;  // false: kl is +infinity
+  bool hasPrevious = false;   // false: kl is +infinity
 };
 
 // What the head throws when no token may be chosen. A logit that is not a number counts as −∞.
@@ -165,8 +166,8 @@ struct HeadResult {
   std::vector<double> probability;  // of token
   std::vector<double> margin;       // largest minus second largest probability
   std::vector<double> entropy;      // nats
-  std::vector<float> kl;           // (rows) if any options ask for it, else empty
-  std::vector<int32_t> topToken;   // most probable first; ties: the lower token
+  std::vector<float> kl;            // (rows) if any options ask for it, else empty
+  std::vector<int32_t> topToken;    // most probable first; ties: the lower token
   std::vector<float> topProbability;
   std::vector<float> probe;
   std::vector<float> logits;  // (rows with logits, vocab): z after guidance, before anything else
@@ -201,7 +202,9 @@ class Backend {
   // y may be x.
   virtual void norm(Tensor y, Tensor x, const Weight& scale, float eps,
                     std::span<const int32_t> rows = {}) = 0;
-  // y (n, rows of w), x (n, cols of w).
+  // y (n, rows of w), x (n, cols of w). A backend may round x to 8 bits for quantised weights, to
+  // no less than 15 for Use::precise: a router is a step function of its input, and an expert
+  // chosen wrongly costs far more than the rounding that caused it.
   virtual void linear(Tensor y, Tensor x, const Weight& w, const Weight* bias,
                       Epilogue epilogue) = 0;
   // In place on x (n, heads * headDim).

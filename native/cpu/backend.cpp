@@ -95,22 +95,25 @@ void CpuBackend::norm(Tensor y, Tensor x, const Weight& scale, float eps,
   });
 }
 
-Quantised CpuBackend::quantise(const float* x, int n, int cols, int group) {
-  const QuantisedOf wanted{x, n, cols, group};
+Quantised CpuBackend::quantise(const float* x, int n, const Panels& w) {
+  const QuantisedOf wanted{x, n, w.cols, w.group, w.precise};
   if (wanted == quantisedOf) return quantised;
+  const int cols = w.cols, group = w.group;
   const size_t rows = static_cast<size_t>(n), width = static_cast<size_t>(cols);
   int8_t* q = quantisedBytes.get<int8_t>(rows * width);
+  int8_t* fine = w.precise ? quantisedFine.get<int8_t>(rows * width) : nullptr;
   float* scale = quantisedScales.get<float>(rows * width / 32);
   int32_t* sum = quantisedSums.get<int32_t>(rows * width / static_cast<size_t>(group));
   pool.parallelFor(chunksOf(n, kRowChunk), [&](int chunk, int) {
     const int first = chunk * kRowChunk, last = std::min(n, first + kRowChunk);
     for (int i = first; i < last; i++) {
       const int64_t row = i;
-      kernels.quantise(x + row * cols, cols, group, q + row * cols, scale + row * (cols / 32),
+      kernels.quantise(x + row * cols, cols, group, q + row * cols,
+                       fine ? fine + row * cols : nullptr, scale + row * (cols / 32),
                        sum + row * (cols / group));
     }
   });
-  quantised = {q, scale, sum};
+  quantised = {q, fine, scale, sum};
   quantisedOf = wanted;
   return quantised;
 }
@@ -141,7 +144,7 @@ void CpuBackend::multiply(const Gemm& whole) {
 GemmInput CpuBackend::input(const float* x, int n, const Panels& w) {
   GemmInput in;
   if (w.element == Element::int8) {
-    in.quantised = quantise(x, n, w.cols, w.group);
+    in.quantised = quantise(x, n, w);
   } else {
     in.x = x;
   }

@@ -17,6 +17,7 @@ inline GemmInput slice(GemmInput in, const Panels& w, int64_t row) {
     in.x += row * w.cols;
   } else {
     in.quantised.q += row * w.cols;
+    if (in.quantised.fine) in.quantised.fine += row * w.cols;
     in.quantised.scale += row * (w.cols / 32);
     in.quantised.sum += row * (w.cols / w.group);
   }
@@ -58,7 +59,7 @@ class CpuBackend final : public Backend {
 
   // n rows of x as the panels of w want them.
   GemmInput input(const float* x, int n, const Panels& w);
-  Quantised quantise(const float* x, int n, int cols, int group);
+  Quantised quantise(const float* x, int n, const Panels& w);
   // Forgets which rows `quantised` was made of: activations have changed.
   void wrote() { quantisedOf = {}; }
   // A whole product, split over the pool.
@@ -81,10 +82,11 @@ class CpuBackend final : public Backend {
   struct QuantisedOf {
     const float* x = nullptr;
     int n = 0, cols = 0, group = 0;
+    bool precise = false;
     bool operator==(const QuantisedOf&) const = default;
   } quantisedOf;
   Quantised quantised;
-  Scratch quantisedBytes, quantisedScales, quantisedSums;
+  Scratch quantisedBytes, quantisedFine, quantisedScales, quantisedSums;
   Scratch softRows;
   Scratch packedKeys, packedValues, attentionWork;
   Scratch routerLogits, expertInput, expertHidden, expertOutput;

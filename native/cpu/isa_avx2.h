@@ -56,6 +56,8 @@ struct Isa {
     const I pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
+  static I addInt(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I times256(I a) { return _mm256_slli_epi32(a, 8); }
   static F toFloat(I a) { return _mm256_cvtepi32_ps(a); }
   static I toInt(F a) { return _mm256_cvtps_epi32(a); }
   static void storeInt8(int8_t* p, I a) {

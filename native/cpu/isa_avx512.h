@@ -60,6 +60,8 @@ struct Isa {
   // Σ (w + 128)·a starts at −128·Σ a.
   static I start(int32_t sum) { return _mm512_set1_epi32(-128 * sum); }
   static I dot(I sum, I w, I a) { return _mm512_dpbusd_epi32(sum, w, a); }
+  static I addInt(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I times256(I a) { return _mm512_slli_epi32(a, 8); }
   static F toFloat(I a) { return _mm512_cvtepi32_ps(a); }
   static I toInt(F a) { return _mm512_cvtps_epi32(a); }
   static void storeInt8(int8_t* p, I a) {

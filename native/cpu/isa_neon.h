@@ -53,6 +53,8 @@ struct Isa {
   static int8x16_t broadcast4(int32_t a) { return vreinterpretq_s8_s32(vdupq_n_s32(a)); }
   static I start(int32_t) { return zeroInt(); }
   static I dot(I sum, int8x16_t w, int8x16_t a) { return vdotq_s32(sum, w, a); }
+  static I addInt(I a, I b) { return vaddq_s32(a, b); }
+  static I times256(I a) { return vshlq_n_s32(a, 8); }
   static F toFloat(I a) { return vcvtq_f32_s32(a); }
   static I toInt(F a) { return vcvtq_s32_f32(a); }
   static void storeInt8(int8_t* p, I a) {

@@ -118,6 +118,14 @@ struct Isa {
     }
     return sum;
   }
+  static I addInt(I a, I b) {
+    for (int i = 0; i < 4; i++) a.v[i] += b.v[i];
+    return a;
+  }
+  static I times256(I a) {
+    for (int32_t& value : a.v) value *= 256;
+    return a;
+  }
   static F toFloat(I a) {
     return map([&](int i) { return static_cast<float>(a.v[i]); });
   }

@@ -18,19 +18,21 @@ enum class Element { int8, f32, f16, bf16 };
 //   float: data [tile][k][nr]
 struct Panels {
   Element element = Element::f32;
-  int cols = 0;   // k
-  int group = 0;  // int8: 16 or 32, elements per scale
+  int cols = 0;          // k
+  int group = 0;         // int8: 16 or 32, elements per scale
+  bool precise = false;  // int8: wants activations of two terms
   const void* data = nullptr;
   size_t tileBytes = 0;
   const float* scale = nullptr;
   const float* offset = nullptr;  // nullptr: all zero
 };
 
-// Activations quantised per 32: x ≈ scale · q.
+// Activations quantised per 32: x ≈ scale · q, or in two terms x ≈ scale · (256 q + fine).
 struct Quantised {
   const int8_t* q = nullptr;     // (rows, cols) in [-127, 127]
+  const int8_t* fine = nullptr;  // the same, or nullptr
   const float* scale = nullptr;  // (rows, cols / 32)
-  const int32_t* sum = nullptr;  // (rows, cols / group): sums of q
+  const int32_t* sum = nullptr;  // (rows, cols / group): sums of q or of 256 q + fine
 };
 
 // The rows a product reads: x for float panels, the quantised ones for int8.
@@ -85,8 +87,10 @@ struct Kernels {
   uint8_t flip;       // see Panels
 
   void (*gemm)(const Gemm& g);
-  // One row: q (cols), scale (cols / 32), sum (cols / group). cols is a multiple of 32.
-  void (*quantise)(const float* x, int cols, int group, int8_t* q, float* scale, int32_t* sum);
+  // One row: q, fine (cols; fine may be nullptr), scale (cols / 32), sum (cols / group). cols is a
+  // multiple of 32.
+  void (*quantise)(const float* x, int cols, int group, int8_t* q, int8_t* fine, float* scale,
+                   int32_t* sum);
   // y (cols) = x / sqrt(mean(x²) + eps) · scale. y may be x.
   void (*norm)(float* y, const float* x, const float* scale, int cols, float eps);
   // Rotates the first `dims` of a head in place. Half-split: cosines, sines (dims / 2).

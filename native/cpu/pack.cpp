@@ -164,7 +164,9 @@ WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads&
       std::memcpy(weight->data.as<void>(), view.data, view.bytes);
       break;
     case Use::matrix:
+    case Use::precise:
     case Use::experts: {
+      weight->panels.precise = use == Use::precise;
       Packing packing{view, kernels, *weight, threads, cancelled};
       packPanels(packing);
       break;

@@ -32,9 +32,9 @@ class Loader {
   void checkAllUsed() const {
     for (const TensorView& tensor : file.tensors())
       if (!used.contains(tensor.name) && tensor.name != "rope_freqs.weight")
-        throw Error(Code::unsupportedArchitecture, file.path() + ": tensor '" + printable(tensor.name) +
-                                                       "' has no place in architecture '" +
-                                                       model.spec.architecture + "'");
+        throw Error(Code::unsupportedArchitecture,
+                    file.path() + ": tensor '" + printable(tensor.name) +
+                        "' has no place in architecture '" + model.spec.architecture + "'");
   }
 
  private:
@@ -52,8 +52,9 @@ class Loader {
   }
 
   static std::string shape(int64_t cols, int64_t rows, int64_t depth) {
-    return "[" + std::to_string(cols) + ", " + std::to_string(rows) + ", " + std::to_string(depth) +
-           "]";
+    std::string text = "[";
+    text += std::to_string(cols) + ", " + std::to_string(rows) + ", " + std::to_string(depth);
+    return text + "]";
   }
 
   Model& model;
@@ -65,15 +66,17 @@ class Loader {
 };
 
 LayerWeights loadLayer(Loader& load, const ModelSpec& spec, int index) {
-  const std::string block = "blk." + std::to_string(index) + ".";
+  std::string block = "blk.";
+  block += std::to_string(index) + ".";
   const int64_t dim = spec.dim, qDim = int64_t{spec.heads} * spec.headDim,
                 kvDim = int64_t{spec.kvHeads} * spec.headDim;
+  const Use attention = spec.experts == 0 ? Use::matrix : Use::precise;
   LayerWeights w;
   w.attentionNorm = load.need(block + "attn_norm.weight", Use::vector, dim);
-  w.q = load.need(block + "attn_q.weight", Use::matrix, dim, qDim);
-  w.k = load.need(block + "attn_k.weight", Use::matrix, dim, kvDim);
-  w.v = load.need(block + "attn_v.weight", Use::matrix, dim, kvDim);
-  w.o = load.need(block + "attn_output.weight", Use::matrix, qDim, dim);
+  w.q = load.need(block + "attn_q.weight", attention, dim, qDim);
+  w.k = load.need(block + "attn_k.weight", attention, dim, kvDim);
+  w.v = load.need(block + "attn_v.weight", attention, dim, kvDim);
+  w.o = load.need(block + "attn_output.weight", attention, qDim, dim);
   w.qBias = load.optional(spec.qkvBias, block + "attn_q.bias", Use::vector, qDim);
   w.kBias = load.optional(spec.qkvBias, block + "attn_k.bias", Use::vector, kvDim);
   w.vBias = load.optional(spec.qkvBias, block + "attn_v.bias", Use::vector, kvDim);
@@ -87,7 +90,7 @@ LayerWeights loadLayer(Loader& load, const ModelSpec& spec, int index) {
     return w;
   }
   const int64_t n = spec.experts, ffn = spec.expertFfn;
-  w.router = load.need(block + "ffn_gate_inp.weight", Use::matrix, dim, n);
+  w.router = load.need(block + "ffn_gate_inp.weight", Use::precise, dim, n);
   w.gateExperts = load.need(block + "ffn_gate_exps.weight", Use::experts, dim, ffn, n);
   w.upExperts = load.need(block + "ffn_up_exps.weight", Use::experts, dim, ffn, n);
   w.downExperts = load.need(block + "ffn_down_exps.weight", Use::experts, ffn, dim, n);

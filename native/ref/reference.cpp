@@ -76,7 +76,7 @@ class Reference final : public Backend {
     weight->cols = view.cols;
     weight->rows = view.rows;
     weight->depth = view.depth;
-    const bool panels = use == Use::matrix || use == Use::experts;
+    const bool panels = use != Use::vector && use != Use::table;
     const int64_t tiles = (view.rows + kPanel - 1) / kPanel;
     const int64_t paddedRows = panels ? tiles * kPanel : view.rows;
     try {

@@ -17,6 +17,7 @@ struct LinearCase {
   int n, rows, cols;
   Epilogue epilogue;
   bool bias, exact;  // exact: activations that int8 holds exactly
+  Use use = Use::matrix;
 };
 
 Output runLinear(Backend& backend, const LinearCase& c) {
@@ -27,7 +28,7 @@ Output runLinear(Backend& backend, const LinearCase& c) {
   const Buffer x(backend, c.exact ? random.representable(in) : random.normals(in), c.n, c.cols);
   const Buffer y(backend, random.normals(out), c.n, c.rows);
   const HostTensor bias = floatTensor(random.normals(static_cast<size_t>(c.rows)), c.rows, 1);
-  const WeightPtr w = upload(backend, weight, Use::matrix);
+  const WeightPtr w = upload(backend, weight, c.use);
   const WeightPtr b = upload(backend, bias, Use::vector);
   backend.begin();
   backend.linear(y.tensor, x.tensor, *w, c.bias ? b.get() : nullptr, c.epilogue);
@@ -41,9 +42,12 @@ void addLinear(std::vector<Case>& cases, const LinearCase& c) {
   name += shape(c.n, c.rows, c.cols) + " " + epilogues[static_cast<int>(c.epilogue)];
   if (c.bias) name += " bias";
   const bool exact = c.exact || isFloat(c.type);
-  if (!exact) name += " rounded";
-  cases.push_back({name, exact ? 2e-6 : 1.2e-2, false,
-                   [c](Backend& backend) { return runLinear(backend, c); }});
+  if (!exact) name += c.use == Use::precise ? " rounded to 16 bits" : " rounded";
+  cases.push_back({name,
+                   exact                   ? 2e-6
+                   : c.use == Use::precise ? 5e-5
+                                           : 1.2e-2,
+                   false, [c](Backend& backend) { return runLinear(backend, c); }});
 }
 
 Output runNorm(Backend& backend, int n, int cols, bool inPlace, bool picked) {
@@ -115,6 +119,8 @@ void addRowCases(std::vector<Case>& cases) {
     addLinear(cases, {type, 9, 33, 256, Epilogue::glu, false, true});
     addLinear(cases, {type, 5, 1, 768, Epilogue::add, false, true});
     addLinear(cases, {type, 64, 128, 1024, Epilogue::store, false, false});
+    addLinear(cases, {type, 64, 128, 1024, Epilogue::store, true, false, Use::precise});
+    addLinear(cases, {type, 7, 70, 512, Epilogue::add, false, false, Use::precise});
     cases.push_back({std::string("embed ") + typeInfo(type).name, 1e-6, false,
                      [type](Backend& b) { return runEmbed(b, type); }});
   }
