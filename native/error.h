@@ -1,7 +1,6 @@
 #pragma once
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace lacuna {
 
@@ -40,7 +39,7 @@ inline const char* codeName(Code code) {
 // The only exception native code throws on purpose. The message names the file, key, tensor or
 // option, and says what would be right.
 struct Error : std::runtime_error {
-  Error(Code code, std::string message) : std::runtime_error(std::move(message)), code(code) {}
+  Error(Code code, const std::string& message) : std::runtime_error(message), code(code) {}
   Code code;
 };
 

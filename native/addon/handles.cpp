@@ -13,7 +13,7 @@ void ExternalMemory::set(uint64_t wanted) {
 
 // ---- ModelHandle -----------------------------------------------------------------------------
 
-ModelHandle::ModelHandle(Napi::Env env, std::shared_ptr<Environment> environment,
+ModelHandle::ModelHandle(Napi::Env env, const std::shared_ptr<Environment>& environment,
                          std::shared_ptr<Model> model)
     : environment(environment), model(std::move(model)), memory(env), worker(environment) {
   memory.set(this->model->weightBytes);

@@ -31,7 +31,7 @@ class ExternalMemory {
 struct SessionHandle;
 
 struct ModelHandle {
-  ModelHandle(Napi::Env env, std::shared_ptr<Environment> environment,
+  ModelHandle(Napi::Env env, const std::shared_ptr<Environment>& environment,
               std::shared_ptr<Model> model);
   Model& live() const;  // DISPOSED
 

@@ -96,7 +96,7 @@ void CpuBackend::attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const 
   shadowRow.assign(n, 0);
   for (const Segment& s : segments) {
     for (int r = s.rows - s.shadows; r < s.rows; r++) {
-      const size_t row = static_cast<size_t>(s.firstRow + r);
+      const size_t row = static_cast<size_t>(s.firstRow) + r;
       const int32_t left[2] = {s.positions[r], s.hidden[r - (s.rows - s.shadows)]};
       shadowRow[row] = 1;
       for (size_t i = 0; i < 2; i++) {

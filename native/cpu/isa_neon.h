@@ -21,7 +21,7 @@ struct Isa {
   static F load(const uint16_t* p, bool half) {
     const uint16x4_t raw = vld1_u16(p);
     if (half) return vcvt_f32_f16(vreinterpret_f16_u16(raw));
-    return vreinterpretq_f32_u32(vshll_n_u16(raw, 16));
+    return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(raw), 16));
   }
   static void store(float* p, F a) { vst1q_f32(p, a); }
   static F add(F a, F b) { return vaddq_f32(a, b); }

@@ -53,7 +53,7 @@ void CpuBackend::route(Tensor x, const Experts& experts) {
   expertChunks.clear();
   for (size_t i = 0; i < routed.size(); i++) {
     const Routed& r = routed[i];
-    routedOf[static_cast<size_t>(r.row * used + routedCount[r.row]++)] = static_cast<int>(i);
+    routedOf[static_cast<size_t>(r.row) * used + routedCount[r.row]++] = static_cast<int>(i);
     const bool starts = expertChunks.empty() || routed[expertChunks.back()].expert != r.expert ||
                         static_cast<int>(i) - expertChunks.back() == kExpertRows;
     if (starts) expertChunks.push_back(static_cast<int>(i));
@@ -108,7 +108,7 @@ void CpuBackend::moe(Tensor y, Tensor x, const Experts& experts) {
   multiplyRouted(down, input(hidden, n, down.panels), out, Finish::store);
   pool.parallelFor(x.rows, [&](int row, int) {
     for (int j = 0; j < experts.used; j++) {  // ascending experts: one order of the sum
-      const int i = routedOf[static_cast<size_t>(row * experts.used + j)];
+      const int i = routedOf[static_cast<size_t>(row) * experts.used + j];
       kernels.axpy(y.slice(row, 1).data, routed[i].weight, out + static_cast<size_t>(i) * dim,
                    y.cols);
     }

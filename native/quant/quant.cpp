@@ -68,7 +68,7 @@ std::string foreignType(uint32_t type) {
       {21, "IQ3_S"}, {22, "IQ2_S"}, {24, "I8"},      {25, "I16"},    {26, "I32"},     {27, "I64"},
       {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"},
   };
-  const std::string number = "type " + std::to_string(type);
+  std::string number = "type " + std::to_string(type);
   for (const Name& n : names)
     if (n.type == type) return number + " (" + n.name + ")";
   return number;

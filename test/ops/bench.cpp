@@ -22,7 +22,7 @@ std::function<void()> keeping(std::unique_ptr<Backend> backend, Round round,
     std::unique_ptr<Backend> backend;
     std::unique_ptr<State> state;
   };
-  auto held = std::make_shared<Held>(std::move(backend), nullptr);
+  auto held = std::make_shared<Held>(Held{std::move(backend), nullptr});
   held->state = std::make_unique<State>(*held->backend, arguments...);
   return [held, round] {
     held->backend->begin();

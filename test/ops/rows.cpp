@@ -141,7 +141,8 @@ void addRowCases(std::vector<Case>& cases) {
   }
   for (bool interleaved : {false, true}) {
     const int shapes[][2] = {{64, 64}, {128, 128}, {96, 24}, {20, 10}, {80, 40}};
-    for (const auto& [headDim, dims] : shapes) {
+    for (const auto& shape : shapes) {
+      const int headDim = shape[0], dims = shape[1];
       cases.push_back({std::string("rope ") + (interleaved ? "pairs " : "halves ") +
                            std::to_string(dims) + "/" + std::to_string(headDim),
                        1e-6, false, [=](Backend& backend) {
