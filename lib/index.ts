@@ -9,7 +9,12 @@ export { inspectFile, loadModel, Model, type LoadOptions, type StepItem } from '
 export type { Attention, ModelInfo } from './info.js';
 export { DiffusionSession, type StepOptions } from './session.js';
 export type * from './types.js';
-export type { NativeFile as ModelFile } from './native.js';
+export type {
+  NativeFile as ModelFile,
+  NativeSpec as ModelSpec,
+  NativeTensor as ModelTensor,
+  NativeValue as MetadataValue,
+} from './native.js';
 
 export { generate } from './generate.js';
 export { Generation, type Frame, type GenerationResult, type TraceStep } from './generation.js';
@@ -17,4 +22,10 @@ export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from
 export * from './decoding/index.js';
 
 export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from './text/tokenizer.js';
-export { chatTokens, renderChat, type ChatMessage, type ChatOptions } from './text/template.js';
+export {
+  chatTokens,
+  renderChat,
+  type ChatMessage,
+  type ChatOptions,
+  type RenderChatOptions,
+} from './text/template.js';
