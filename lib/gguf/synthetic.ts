@@ -93,6 +93,8 @@ export interface SyntheticOptions extends SyntheticShape {
     type: 'linear' | 'yarn';
     factor: number;
     originalContext?: number;
+    /** On cos and sin, besides what YaRN itself puts there. */
+    attentionFactor?: number;
     frequencyFactors?: readonly number[];
   };
   /** No output.weight: the head is the embedding. Default false. */
@@ -209,6 +211,8 @@ function metadata(options: SyntheticOptions): Record<string, MetadataValue> {
     own['rope.scaling.factor'] = f32(ropeScaling.factor);
     if (ropeScaling.originalContext !== undefined)
       own['rope.scaling.original_context_length'] = ropeScaling.originalContext;
+    if (ropeScaling.attentionFactor !== undefined)
+      own['rope.scaling.attn_factor'] = f32(ropeScaling.attentionFactor);
   }
   return {
     'general.architecture': arch,

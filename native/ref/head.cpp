@@ -94,8 +94,7 @@ void reduceRow(HeadResult& result, const std::vector<double>& logits, const Head
   int32_t token = choose(sampled, row, options);
   if (token < 0)
     token = choose(tempered, row, options);  // the filter kept only tokens never chosen
-  if (token < 0)
-    throw noToken(row.position);
+  if (token < 0) throw noToken(row.position);
 
   // The distribution the statistics describe.
   std::vector<double> described = options.tempered ? sampled : z;
