@@ -277,7 +277,9 @@ const hasScript = process.platform === 'linux' && existsSync('/usr/bin/script');
 
 describe.skipIf(!hasScript)('run in a terminal (needs script(1))', () => {
   let ran: Ended;
-  const colours = { NO_COLOR: undefined, COLORTERM: 'truecolor', TERM: 'xterm-256color' };
+  // Node takes a CI variable for a log without colours, whatever the terminal can do.
+  const none = { NO_COLOR: undefined, CI: undefined };
+  const colours = { ...none, COLORTERM: 'truecolor', TERM: 'xterm-256color' };
   const inScript = (args: string[]): string[] => {
     const command = [process.execPath, main, ...args].map((word) => `'${word}'`).join(' ');
     return ['-qec', `stty cols 60 rows 20; ${command}`, '/dev/null'];
