@@ -62,9 +62,10 @@ function checkContents({ files, size, unpackedSize }) {
 
 const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-const quickStart = `import { loadModel } from 'lacuna';
+const quickStart = `import { blocks, loadModel } from 'lacuna';
 const model = await loadModel('node_modules/lacuna/${model}');
-const { tokens } = await model.generate('ROMEO:', { maxTokens: 8 }).result;
+const options = { bos: true, maxTokens: 8, temperature: 0.7, blocks: blocks(8) };
+const { tokens } = await model.generate('ROMEO:\\nWhat light is this?\\n\\n', options).result;
 await model.dispose();
 if (tokens.length === 0 || tokens.length > 8) throw new Error('got ' + tokens.length + ' tokens');
 `;
