@@ -1,5 +1,5 @@
-// Builds lacuna.node (with --tests also lacuna-ops, lacuna-steps and lacuna-fuzz) into build/Release if it is
-// missing or older than its sources; says nothing when there is nothing to do.
+// Builds lacuna.node (with --tests also lacuna-ops, lacuna-steps and lacuna-fuzz) into build/Release
+// if it is missing or older than its sources; says nothing when there is nothing to do.
 import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
