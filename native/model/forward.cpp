@@ -19,8 +19,8 @@ void forward(Model& model, Batch& batch, const std::atomic<bool>& cancelled) {
   const AttentionShape shape{spec.heads, spec.kvHeads, spec.headDim,
                              1.0f / std::sqrt(static_cast<float>(spec.headDim))};
 
-  b.embed(x, *model.weights.embedding, batch.tokens, batch.soft);
-  for (const LayerWeights& layer : model.weights.layers) {
+  b.embed(x, *model.weights->embedding, batch.tokens, batch.soft);
+  for (const LayerWeights& layer : model.weights->layers) {
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
 
     b.norm(h, x, *layer.attentionNorm, spec.normEps);

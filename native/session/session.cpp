@@ -289,9 +289,9 @@ std::vector<StepResult> step(Model& model, std::span<StepRequest> requests,
     if (!reports.rows.empty()) {
       const Tensor reported =
           model.activations.reported.slice(0, static_cast<int>(reports.hidden.size()));
-      model.backend->norm(reported, model.activations.x, *model.weights.finalNorm, spec.normEps,
+      model.backend->norm(reported, model.activations.x, *model.weights->finalNorm, spec.normEps,
                           reports.hidden);
-      model.backend->head(head, reported, *model.weights.head, reports.rows, reports.options);
+      model.backend->head(head, reported, *model.weights->head, reports.rows, reports.options);
     }
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
     results = split(head, spec, requests);
