@@ -20,7 +20,8 @@ ModelHandle::ModelHandle(Napi::Env env, const std::shared_ptr<Environment>& envi
       stepper(std::make_shared<Stepper>(*this->model)),
       memory(env),
       worker(environment) {
-  memory.set(this->model->weightBytes);
+  // In full even where models share weights: whichever is collected last frees them.
+  memory.set(this->model->weights->bytes);
 }
 
 Model& ModelHandle::live() const {

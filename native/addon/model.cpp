@@ -87,7 +87,7 @@ Napi::Value ModelObject::backend(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::weightBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    return Napi::Number::New(info.Env(), static_cast<double>(handle->live().weightBytes));
+    return Napi::Number::New(info.Env(), static_cast<double>(handle->live().weights->bytes));
   });
 }
 

@@ -32,6 +32,7 @@ class CpuBackend final : public Backend {
   CpuBackend(int threads, const Kernels& kernels);
 
   std::string name() const override;
+  std::string layout() const override { return std::string("cpu ") + kernels.name; }
   MemoryPtr alloc(size_t floats, const Memory* source) override;
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
   void begin() override;

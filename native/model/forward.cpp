@@ -15,12 +15,12 @@ void forward(Model& model, Batch& batch, const std::atomic<bool>& cancelled) {
                              1.0f / std::sqrt(static_cast<float>(spec.headDim))};
   const std::span<const int32_t> positions = batch.positions;
 
-  b.embed(a.x.slice(0, rows), *model.weights.embedding, batch.tokens, batch.soft);
-  for (const LayerWeights& layer : model.weights.layers) {
+  b.embed(a.x.slice(0, rows), *model.weights->embedding, batch.tokens, batch.soft);
+  for (const LayerWeights& layer : model.weights->layers) {
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
 
     // Every row gives K and V; of the last layer only the live rows are wanted for more.
-    const bool last = &layer == &model.weights.layers.back();
+    const bool last = &layer == &model.weights->layers.back();
     const int n = last ? batch.live : rows;
     const Tensor k = a.k.slice(0, rows), v = a.v.slice(0, rows), all = a.h.slice(0, rows);
     const Tensor x = a.x.slice(0, n), h = a.h.slice(0, n), q = a.q.slice(0, n), o = a.o.slice(0, n),

@@ -272,9 +272,9 @@ void Stepper::step(std::span<StepRequest> asked, std::vector<StepResult>& result
     if (!batch.tokens.empty()) forward(model, batch, cancelled);
     if (!reports.empty()) {
       const Tensor reported = model.activations.reported.slice(0, static_cast<int>(hidden.size()));
-      model.backend->norm(reported, model.activations.x, *model.weights.finalNorm,
+      model.backend->norm(reported, model.activations.x, *model.weights->finalNorm,
                           model.spec.normEps, hidden);
-      model.backend->head(head, reported, *model.weights.head, reports, options);
+      model.backend->head(head, reported, *model.weights->head, reports, options);
     }
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
     split(results);

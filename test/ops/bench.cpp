@@ -204,10 +204,10 @@ std::shared_ptr<Model> randomModel(std::unique_ptr<Backend> backend, Type type) 
   const auto ones = [&] {
     return upload(*backend, floatTensor(std::vector<float>(kDim, 0.1f), kDim, 1), Use::vector);
   };
-  model->weights.embedding =
-      upload(*backend, randomTensor(random, Type::f32, kDim, 64), Use::table);
-  model->weights.layers.resize(kLayers);
-  for (LayerWeights& layer : model->weights.layers) {
+  auto weights = std::make_unique<Weights>();
+  weights->embedding = upload(*backend, randomTensor(random, Type::f32, kDim, 64), Use::table);
+  weights->layers.resize(kLayers);
+  for (LayerWeights& layer : weights->layers) {
     layer.attentionNorm = ones();
     layer.ffnNorm = ones();
     layer.q = matrix(kDim, kDim);
@@ -218,6 +218,7 @@ std::shared_ptr<Model> randomModel(std::unique_ptr<Backend> backend, Type type) 
     layer.up = matrix(kFfn, kDim);
     layer.down = matrix(kDim, kFfn);
   }
+  model->weights = std::move(weights);
   model->backend = std::move(backend);
   return model;
 }
