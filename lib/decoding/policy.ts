@@ -13,6 +13,8 @@ export interface RunFacts {
   readonly prompt: number;
   /** Most positions that the canvas can have; it has all of them unless a length plan says otherwise. */
   readonly length: number;
+  /** Most tokens of the answer; what the canvas has beyond them fills up a block. */
+  readonly maxTokens: number;
   /** Blocks in the order of work, of a canvas of `length`. Together they cover the answer. */
   readonly blocks: readonly Range[];
   /** Most denoising steps of the run, if the caller set a limit. */
@@ -21,6 +23,10 @@ export interface RunFacts {
   readonly seed: number;
   /** Special tokens; undefined where the model has none. */
   readonly tokens: { readonly mask: number; readonly eos?: number; readonly eot?: number };
+  /** Tokens that end an answer: those of `eos` and `eot` that there are. */
+  readonly ends: ReadonlySet<number>;
+  readonly architecture: string;
+  readonly vocabulary: number;
   /** Rows see keys of their own and earlier attention blocks of this size; 0: everything. */
   readonly attentionBlock: number;
   /** 1: row i − 1 predicts token i. */
