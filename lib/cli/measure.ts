@@ -1,6 +1,6 @@
 /** What `lacuna bench`, and the larger bench of the repository, measure of a loaded model. */
 import { blocks, dualCache, lowConfidence } from '../decoding/index.js';
-import type { TraceStep } from '../generation.js';
+import type { TraceStep } from '../trace.js';
 import type { Model, ModelInfo } from '../model.js';
 import { native, type NativePeak } from '../native.js';
 import type { DiffusionSession } from '../session.js';
