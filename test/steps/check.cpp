@@ -44,15 +44,16 @@ void record(Trace& trace, const std::string& where, const StepResult& result,
 Trace play(const std::shared_ptr<Model>& model, const Scenario& scenario, bool together) {
   const std::atomic<bool> cancelled{false};
   const std::vector<Player> players = gather(model, scenario);
+  Stepper stepper(*model);
   Trace trace;
   for (int round = 0; round < kRounds; round++) {
     std::vector<StepRequest> requests = requestsOf(scenario, players, round);
     std::vector<StepResult> results, own;
     if (together) {
-      stepInto(results, *model, requests, cancelled);
+      stepper.step(requests, results, cancelled);
     } else {
       for (StepRequest& request : requests) {
-        stepInto(own, *model, {&request, 1}, cancelled);
+        stepper.step({&request, 1}, own, cancelled);
         results.push_back(own[0]);
       }
     }
@@ -76,16 +77,17 @@ void checkFork(Tally& tally, const std::shared_ptr<Model>& model, const std::str
   scenario.ask = [](StepRequest& request, const Player&, int) { request.head.kl = true; };
   const std::vector<Player> players = gather(model, scenario);
   const std::atomic<bool> cancelled{false};
+  Stepper stepper(*model);
   std::vector<StepResult> results;
   Trace first, second;
   for (int round = 0; round < kRounds; round++) {
     std::vector<Player> forks(1);
     forks[0].session = players[0].session->fork();
     std::vector<StepRequest> theirs = requestsOf(scenario, forks, round);
-    stepInto(results, *model, theirs, cancelled);
+    stepper.step(theirs, results, cancelled);
     record(second, "round " + std::to_string(round), results[0], *forks[0].session);
     std::vector<StepRequest> ours = requestsOf(scenario, players, round);
-    stepInto(results, *model, ours, cancelled);
+    stepper.step(ours, results, cancelled);
     record(first, "round " + std::to_string(round), results[0], *players[0].session);
   }
   same(tally, second, first, what + ": a fork against its session");
@@ -96,6 +98,7 @@ void checkFork(Tally& tally, const std::shared_ptr<Model>& model, const std::str
 void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::string& what) {
   const Scenario scenario = scenarios().front();
   Trace expected = play(model, scenario, true);
+  Stepper stepper(*model);
   for (int delay = 0; delay < 6; delay++) {
     const std::vector<Player> players = gather(model, scenario);
     Session& session = *players[0].session;
@@ -112,7 +115,7 @@ void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::st
     started.notify_all();
     bool aborted = false;
     try {
-      stepInto(results, *model, requests, cancelled);
+      stepper.step(requests, results, cancelled);
     } catch (const Error& error) {
       aborted = error.code == Code::aborted;
     }
@@ -120,7 +123,7 @@ void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::st
     if (aborted) {
       tally.hold(session.canvas == canvas, what + ": an aborted step leaves the canvas alone");
       cancelled = false;
-      stepInto(results, *model, requests, cancelled);
+      stepper.step(requests, results, cancelled);
     }
     tally.hold(aborted || delay > 0, what + ": a step that is aborted ends in ABORTED");
     Trace trace;
