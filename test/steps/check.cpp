@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "error.h"
+#include "model/weights.h"
 #include "steps.h"
 
 namespace lacuna::steps {
@@ -156,17 +157,17 @@ void checkAbortedLoad(Tally& tally, const std::string& path) {
     cancelled = true;
     cancelled.notify_all();
   });
-  LoadOptions options;
-  options.device = Device::cpu;
-  options.threads = 2;
-  bool aborted = false;
   const auto progress = [&](uint64_t done, uint64_t total) {
     if (2 * done < total || half.exchange(true)) return;
     half.notify_all();
     cancelled.wait(false);
   };
+  bool aborted = false;
   try {
-    loadModel(path, options, progress, cancelled);
+    const std::shared_ptr<Gguf> file = Gguf::open(path);
+    const std::unique_ptr<Backend> backend = makeCpuBackend(2, "");
+    // Not loadModel: it would find the weights that other models hold, and reports less often.
+    uploadWeights(planWeights(*file, readSpec(*file)), *file, *backend, progress, cancelled);
   } catch (const Error& error) {
     aborted = error.code == Code::aborted;
   }
