@@ -10,8 +10,10 @@
 namespace lacuna {
 namespace {
 
-size_t rowFloats(const ModelSpec& spec) {
-  return static_cast<size_t>(spec.kvHeads) * static_cast<size_t>(spec.headDim);
+// Floats of the keys, or values, of one layer.
+size_t planeFloats(const ModelSpec& spec, int length) {
+  return static_cast<size_t>(spec.kvHeads) * static_cast<size_t>(spec.headDim) *
+         static_cast<size_t>(planeRows(length));
 }
 
 [[noreturn]] void invalid(const std::string& message) {
@@ -84,7 +86,7 @@ int addSegment(Batch& batch, const ModelSpec& spec, const StepRequest& request,
   segment.limit = placed.limit.data();
   segment.hidden = request.shadow.data();
   batch.segments.push_back(segment);
-  batch.layerStride.push_back(2 * rowFloats(spec) * static_cast<size_t>(session.length()));
+  batch.layerStride.push_back(2 * planeFloats(spec, session.length()));
   return first;
 }
 
@@ -239,8 +241,7 @@ struct StepBracket {
 Session::Session(std::shared_ptr<Model> owner, int length)
     : model(std::move(owner)), canvas(static_cast<size_t>(length), model->spec.mask) {
   const ModelSpec& spec = model->spec;
-  kv = model->backend->alloc(2 * static_cast<size_t>(spec.layers) * rowFloats(spec) *
-                             static_cast<size_t>(length));
+  kv = model->backend->alloc(2 * static_cast<size_t>(spec.layers) * planeFloats(spec, length));
 }
 
 std::unique_ptr<Session> Session::fork() const {
@@ -253,13 +254,10 @@ std::unique_ptr<Session> Session::fork() const {
 }
 
 float* Session::keys(int layer) const {
-  const size_t plane = rowFloats(model->spec) * canvas.size();
-  return kv->data + 2 * plane * static_cast<size_t>(layer);
+  return kv->data + 2 * planeFloats(model->spec, length()) * static_cast<size_t>(layer);
 }
 
-float* Session::values(int layer) const {
-  return keys(layer) + rowFloats(model->spec) * canvas.size();
-}
+float* Session::values(int layer) const { return keys(layer) + planeFloats(model->spec, length()); }
 
 std::vector<StepResult> step(Model& model, std::span<StepRequest> requests,
                              const std::atomic<bool>& cancelled) {
