@@ -13,7 +13,8 @@ namespace lacuna::cpu {
 namespace {
 
 struct PagedMemory : Memory {
-  explicit PagedMemory(size_t floats) : pages(floats * sizeof(float)) {
+  // Vectors that begin inside may end outside.
+  explicit PagedMemory(size_t floats) : pages((floats + kPlaneRows) * sizeof(float)) {
     data = pages.as<float>();
     count = floats;
   }

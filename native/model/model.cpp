@@ -95,7 +95,7 @@ uint64_t sessionBytes(const ModelSpec& spec, int length) {
                  qDim = uint64_t(spec.heads) * spec.headDim;
   const uint64_t cache = uint64_t(spec.layers) * 2 * kvDim;
   const uint64_t activations = 3 * uint64_t(spec.dim) + 2 * qDim + 2 * kvDim + uint64_t(spec.ffn);
-  return (cache + activations) * uint64_t(length) * sizeof(float) +
+  return (cache * uint64_t(planeRows(length)) + activations * uint64_t(length)) * sizeof(float) +
          uint64_t(length) * sizeof(int32_t);
 }
 
