@@ -85,8 +85,8 @@ struct AttentionShape {
   float scale = 0;                          // on q·k, 1 / sqrt(headDim)
 };
 
-// The rows of one session in a step. `attend` first writes the fresh K/V of its ordinary rows to
-// the session's memory, then lets every row look at its keys:
+// The rows of one session in a step. `attend` first writes the fresh K/V of the ordinary rows of
+// all segments to the sessions' memory, then lets every row look at its keys:
 //   ordinary row r: visible[0 .. limit[r])
 //   shadow row r:   the same without the positions positions[r] and hidden[r - (rows - shadows)],
 //                   plus its own fresh K/V.
@@ -97,6 +97,8 @@ struct Segment {
   int firstRow = 0;                    // of q, k, v, o
   int rows = 0;                        // all rows of the segment; the shadow rows come last
   int shadows = 0;                     // how many of them are shadow rows
+  bool storeOnly = false;              // K/V is written, but no row attends: no rows of q and o, no
+                                       // shadows, and visible and limit are not read
   const int32_t* positions = nullptr;  // (rows) canvas positions
   const int32_t* visible = nullptr;    // (visibleCount) key positions, ascending
   int visibleCount = 0;
@@ -215,7 +217,8 @@ class Backend {
   // In place on x (n, heads * headDim).
   virtual void rope(Tensor x, int headDim, std::span<const int32_t> positions,
                     const Rope& rope) = 0;
-  // o, q (n, heads * headDim); k, v (n, kvHeads * headDim).
+  // o, q (n, heads * headDim); k, v (n or more, kvHeads * headDim): rows past n are those of
+  // store-only segments. Several segments may share the keys and values of one session.
   virtual void attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
                       const AttentionShape& shape) = 0;
   // y (n, dim) += experts(x (n, dim)).

@@ -187,7 +187,8 @@ Napi::Value applyRule(const Napi::CallbackInfo& info) {
     item.probability = probability;
     item.margin = margin;
     item.entropy = entropy;
-    lacuna::applyRule(item);
+    std::vector<Candidate> ranked;
+    lacuna::applyRule(item, ranked);
     std::copy(tokens.begin(), tokens.end(), canvas.Data());
     return toJs(info.Env(), item.committed);
   });

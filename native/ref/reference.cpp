@@ -191,10 +191,11 @@ class Reference final : public Backend {
         std::copy(k.data + from, k.data + from + kvDim, segment.keys + to);
         std::copy(v.data + from, v.data + from + kvDim, segment.values + to);
       }
-      for (int r = 0; r < segment.rows; r++)
+    }
+    for (const Segment& segment : segments)
+      for (int r = 0; r < segment.rows && !segment.storeOnly; r++)
         for (int head = 0; head < shape.heads; head++)
           attendOne(o, q, k, v, segment, shape, r, head);
-    }
   }
 
   void moe(Tensor y, Tensor x, const Experts& experts) override {
