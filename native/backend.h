@@ -200,6 +200,8 @@ class Backend {
   // Copies and repacks: the view may be unmapped afterwards. Throws UNSUPPORTED_TYPE,
   // OUT_OF_MEMORY. `cancelled` is polled now and then: ABORTED.
   virtual WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) = 0;
+  // Bytes of the weight that upload would make, without reading the tensor.
+  virtual uint64_t weightBytes(const TensorView& view, Use use) const = 0;
 
   // Bracket a step. After end() results are in host memory; timing() is that step's.
   virtual void begin() = 0;

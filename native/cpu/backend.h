@@ -35,6 +35,9 @@ class CpuBackend final : public Backend {
   std::string layout() const override { return std::string("cpu ") + kernels.name; }
   MemoryPtr alloc(size_t floats, const Memory* source) override;
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
+  uint64_t weightBytes(const TensorView& view, Use use) const override {
+    return packedBytes(view, use, kernels);
+  }
   void begin() override;
   void end() override {}
   Timing timing() const override { return times; }

@@ -137,6 +137,17 @@ void packPanels(Packing& p) {
   out.panels.data = out.data.as<void>();
 }
 
+bool hasOffsets(Type type) {
+  switch (type) {
+    case Type::q4_1:
+    case Type::q5_1:
+    case Type::q2_K:
+    case Type::q4_K:
+    case Type::q5_K: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads& threads,
@@ -175,6 +186,19 @@ WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads&
   if (cancelled) throw Error(Code::aborted, "Loading was aborted.");
   weight->bytes = weight->data.bytes() + weight->scales.bytes() + weight->offsets.bytes();
   return weight;
+}
+
+uint64_t packedBytes(const TensorView& view, Use use, const Kernels& kernels) {
+  if (use == Use::vector) return static_cast<uint64_t>(view.elements()) * sizeof(float);
+  if (use == Use::table) return view.bytes;
+  const uint64_t nr = static_cast<uint64_t>(kernels.nr);
+  const uint64_t rows = (static_cast<uint64_t>(view.rows) + nr - 1) / nr * nr;
+  const uint64_t elements = rows * static_cast<uint64_t>(view.cols * view.depth);
+  if (view.type == Type::f32) return elements * sizeof(float);
+  const uint64_t group = typeInfo(view.type).group;
+  if (group == 0) return elements * sizeof(uint16_t);
+  const uint64_t perGroup = hasOffsets(view.type) ? 2 : 1;
+  return elements + elements / group * perGroup * sizeof(float);
 }
 
 }  // namespace lacuna::cpu

@@ -30,4 +30,7 @@ inline const CpuWeight& cpuWeight(const Weight& weight) {
 WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads& threads,
                const std::atomic<bool>& cancelled);
 
+// Bytes of the weight that pack makes.
+uint64_t packedBytes(const TensorView& view, Use use, const Kernels& kernels);
+
 }  // namespace lacuna::cpu

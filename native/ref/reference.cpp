@@ -33,6 +33,14 @@ struct HostWeight : Weight {
   }
 };
 
+bool inPanels(Use use) { return use != Use::vector && use != Use::table; }
+
+// Floats of the HostWeight of a tensor: panels are full.
+size_t valuesOf(const TensorView& view, Use use) {
+  const int64_t rows = inPanels(use) ? (view.rows + kPanel - 1) / kPanel * kPanel : view.rows;
+  return static_cast<size_t>(view.depth * rows * view.cols);
+}
+
 const HostWeight& host(const Weight& weight) { return static_cast<const HostWeight&>(weight); }
 
 // y (rows of w) = matrix `index` of w times x (cols): y[r] = Σ_c x[c] · w[r][c].
@@ -77,11 +85,10 @@ class Reference final : public Backend {
     weight->cols = view.cols;
     weight->rows = view.rows;
     weight->depth = view.depth;
-    const bool panels = use != Use::vector && use != Use::table;
+    const bool panels = inPanels(use);
     const int64_t tiles = (view.rows + kPanel - 1) / kPanel;
-    const int64_t paddedRows = panels ? tiles * kPanel : view.rows;
     try {
-      weight->values.resize(static_cast<size_t>(view.depth * paddedRows * view.cols));
+      weight->values.resize(valuesOf(view, use));
     } catch (const std::exception&) {
       throw Error(Code::outOfMemory, "out of memory while loading tensor '" + view.name + "'");
     }
@@ -100,6 +107,10 @@ class Reference final : public Backend {
       for (int64_t c = 0; c < view.cols; c++) panel[c * kPanel + i % kPanel] = row[c];
     }
     return weight;
+  }
+
+  uint64_t weightBytes(const TensorView& view, Use use) const override {
+    return valuesOf(view, use) * sizeof(float);
   }
 
   void begin() override {}
