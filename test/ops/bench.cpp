@@ -59,6 +59,21 @@ BenchCase linearCase(Type type, int n, int rows, int cols) {
   return c;
 }
 
+// Repacking of a matrix whose file is in memory.
+BenchCase packCase(Type type) {
+  BenchCase c;
+  const int rows = 8192, cols = 4096;
+  c.name = std::string("pack ") + typeInfo(type).name;
+  c.bytes = static_cast<double>(rowBytes(type, cols)) * rows;
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    Random random(1);
+    const auto tensor = std::make_shared<HostTensor>(randomTensor(random, type, cols, rows));
+    const std::shared_ptr<Backend> backend = std::move(made);
+    return [=] { upload(*backend, *tensor, Use::matrix); };
+  };
+  return c;
+}
+
 BenchCase headCase(int n, float temperature) {
   BenchCase c;
   c.name = "head Q8_0 " + std::to_string(n) + "x" + std::to_string(kVocabulary) +
@@ -226,14 +241,16 @@ std::vector<BenchCase> benchCases() {
   for (Type type : {Type::q8_0, Type::f16}) {
     for (int n : {8, 32, 256}) cases.push_back(forwardCase(type, n));
   }
-  for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(Type::q8_0, n, kDim, kDim));
-  for (int n : {1, 32, 256}) {
-    cases.push_back(linearCase(Type::q8_0, n, kFfn, kDim));
-    cases.push_back(linearCase(Type::q8_0, n, kDim, kFfn));
-  }
   for (Type type : allTypes()) {
-    if (type == Type::q8_0) continue;  // above
-    for (int n : {1, 32, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
+    for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
+  }
+  for (Type type : {Type::q8_0, Type::q4_0, Type::q4_K, Type::q6_K, Type::q2_K, Type::f16}) {
+    for (int cols : {4096, 12288}) {
+      for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, 4096, cols));
+    }
+  }
+  for (Type type : {Type::q8_0, Type::q4_K, Type::q6_K, Type::f16}) {
+    cases.push_back(packCase(type));
   }
   for (int n : {1, 32, 256}) cases.push_back(attendCase(n, 256));
   cases.push_back(attendCase(32, 4096));
