@@ -208,7 +208,8 @@ class Backend {
   virtual void end() = 0;
   virtual Timing timing() const = 0;
 
-  // x (n, dim) = table rows of tokens (n); soft rows replace theirs.
+  // x (n, dim) = rows of tokens (n) of a table, or of a matrix (a tied head is both); soft rows
+  // replace theirs.
   virtual void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
                      std::span<const SoftRow> soft) = 0;
   // y row i = x row rows[i] (empty: row i) / rms · scale. Columns may be a head: scale (cols).
