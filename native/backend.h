@@ -42,7 +42,8 @@ enum class Use {
   experts,  // (depth, rows, cols): one matrix per expert
 };
 
-// A weight as the backend keeps it. Read-only after upload, shared by all sessions of a model.
+// A weight as the backend keeps it. Read-only after upload. Models may share it, so it does not
+// depend on the Backend object that uploaded it and may outlive it.
 struct Weight {
   virtual ~Weight() = default;
   std::string name;
@@ -50,7 +51,7 @@ struct Weight {
   int64_t cols = 0, rows = 0, depth = 1;
   size_t bytes = 0;  // resident bytes in the backend
 };
-using WeightPtr = std::unique_ptr<Weight>;
+using WeightPtr = std::shared_ptr<const Weight>;
 
 enum class Epilogue {
   store,  // y = Wx + b
@@ -190,6 +191,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // "cpu (AVX2, 2 threads)"
+  // What decides how weights lie in memory: backends of equal layouts can share them. "cpu avx2"
+  virtual std::string layout() const = 0;
 
   // Zeros, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
   // the bytes asked for.

@@ -54,6 +54,7 @@ double silu(double x) { return x / (1 + std::exp(-x)); }
 class Reference final : public Backend {
  public:
   std::string name() const override { return "ref (scalar, double sums)"; }
+  std::string layout() const override { return "ref"; }
 
   MemoryPtr alloc(size_t floats, const Memory* source) override {
     auto memory = std::make_unique<HostMemory>();
