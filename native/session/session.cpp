@@ -4,8 +4,7 @@ namespace lacuna {
 
 Session::Session(std::shared_ptr<Model> owner, int length)
     : model(std::move(owner)), canvas(static_cast<size_t>(length), model->spec.mask) {
-  const ModelSpec& spec = model->spec;
-  kv = model->backend->alloc(static_cast<size_t>(spec.layers) * layerFloats());
+  kv = model->backend->alloc(static_cast<size_t>(model->spec.layers) * layerFloats());
 }
 
 std::unique_ptr<Session> Session::fork() const {
@@ -18,9 +17,8 @@ std::unique_ptr<Session> Session::fork() const {
 }
 
 size_t Session::layerFloats() const {
-  const ModelSpec& spec = model->spec;
-  return 2 * static_cast<size_t>(spec.kvHeads) * static_cast<size_t>(spec.headDim) *
-         static_cast<size_t>(planeRows(length()));
+  const size_t row = static_cast<size_t>(model->spec.kvHeads) * model->spec.headDim;
+  return 2 * row * static_cast<size_t>(planeRows(length()));
 }
 
 float* Session::keys(int layer) const {
