@@ -14,7 +14,7 @@
 // dereferenced by the backend alone (it can be device memory); the rest is host memory.
 namespace lacuna {
 
-// Memory of a backend, uninitialised.
+// Memory of a backend.
 struct Memory {
   virtual ~Memory() = default;
   float* data = nullptr;  // backend
@@ -42,7 +42,8 @@ enum class Use {
   experts,  // (depth, rows, cols): one matrix per expert
 };
 
-// A weight as the backend keeps it. Read-only after upload, shared by all sessions of a model.
+// A weight as the backend keeps it. Read-only after upload. Models may share it, so it does not
+// depend on the Backend object that uploaded it and may outlive it.
 struct Weight {
   virtual ~Weight() = default;
   std::string name;
@@ -50,7 +51,7 @@ struct Weight {
   int64_t cols = 0, rows = 0, depth = 1;
   size_t bytes = 0;  // resident bytes in the backend
 };
-using WeightPtr = std::unique_ptr<Weight>;
+using WeightPtr = std::shared_ptr<const Weight>;
 
 enum class Epilogue {
   store,  // y = Wx + b
@@ -79,23 +80,31 @@ struct Rope {
   float magnitude = 1;              // factor on cos and sin (yarn)
 };
 
+// Positions for which a session's K/V planes have room: length, rounded up so that a backend can
+// keep them in panels.
+constexpr int kPlaneRows = 32;
+constexpr int planeRows(int length) { return (length + kPlaneRows - 1) / kPlaneRows * kPlaneRows; }
+
 struct AttentionShape {
   int heads = 0, kvHeads = 0, headDim = 0;  // q row: heads * headDim; k, v rows: kvHeads * headDim
   float scale = 0;                          // on q·k, 1 / sqrt(headDim)
 };
 
-// The rows of one session in a step. `attend` first writes the fresh K/V of its ordinary rows to
-// the session's memory, then lets every row look at its keys:
+// The rows of one session in a step. `attend` first writes the fresh K/V of the ordinary rows of
+// all segments to the sessions' memory, then lets every row look at its keys:
 //   ordinary row r: visible[0 .. limit[r])
 //   shadow row r:   the same without the positions positions[r] and hidden[r - (rows - shadows)],
 //                   plus its own fresh K/V.
 struct Segment {
-  float* keys = nullptr;               // backend, this layer: (length, kvHeads * headDim)
-  float* values = nullptr;             // backend, this layer: (length, kvHeads * headDim)
-  int length = 0;                      // canvas positions
-  int firstRow = 0;                    // of q, k, v, o
-  int rows = 0;                        // all rows of the segment; the shadow rows come last
-  int shadows = 0;                     // how many of them are shadow rows
+  // This layer's planes of the session, planeRows(length) · kvHeads · headDim floats each in an
+  // order of the backend's own; zeros at first.
+  float *keys = nullptr, *values = nullptr;  // backend
+  int length = 0;                            // canvas positions
+  int firstRow = 0;                          // of q, k, v, o
+  int rows = 0;                              // all rows of the segment; the shadow rows come last
+  int shadows = 0;                           // how many of them are shadow rows
+  bool storeOnly = false;              // K/V is written, but no row attends: no rows of q and o, no
+                                       // shadows, and visible and limit are not read
   const int32_t* positions = nullptr;  // (rows) canvas positions
   const int32_t* visible = nullptr;    // (visibleCount) key positions, ascending
   int visibleCount = 0;
@@ -182,8 +191,10 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // "cpu (AVX2, 2 threads)"
+  // What decides how weights lie in memory: backends of equal layouts can share them. "cpu avx2"
+  virtual std::string layout() const = 0;
 
-  // Uninitialised, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
+  // Zeros, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
   // the bytes asked for.
   virtual MemoryPtr alloc(size_t floats, const Memory* source = nullptr) = 0;
   // Copies and repacks: the view may be unmapped afterwards. Throws UNSUPPORTED_TYPE,
@@ -210,7 +221,8 @@ class Backend {
   // In place on x (n, heads * headDim).
   virtual void rope(Tensor x, int headDim, std::span<const int32_t> positions,
                     const Rope& rope) = 0;
-  // o, q (n, heads * headDim); k, v (n, kvHeads * headDim).
+  // o, q (n, heads * headDim); k, v (n or more, kvHeads * headDim): rows past n are those of
+  // store-only segments. Several segments may share the keys and values of one session.
   virtual void attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
                       const AttentionShape& shape) = 0;
   // y (n, dim) += experts(x (n, dim)).

@@ -1,10 +1,11 @@
 import { LacunaError } from '../errors.js';
+import { named } from './named.js';
 import type { Range } from '../types.js';
 import type { CachePlan, RunFacts } from './policy.js';
 
 /** Every row in every step: nothing is approximated. Source: LLaDA, Dream. */
 export function noCache(): CachePlan {
-  return () => () => ({});
+  return named('noCache', {}, () => () => ({}));
 }
 
 /**
@@ -13,9 +14,15 @@ export function noCache(): CachePlan {
  * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_prefix_cache`.
  */
 export function prefixCache(): CachePlan {
-  return (run) =>
-    ({ blockForwards, range }) =>
-      blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: run.length } };
+  return named(
+    'prefixCache',
+    {},
+    (run) =>
+      ({ blockForwards, range }) =>
+        blockForwards === 0
+          ? {}
+          : { rows: { start: sourceRow(run, range.start), end: run.length } },
+  );
 }
 
 /**
@@ -24,9 +31,13 @@ export function prefixCache(): CachePlan {
  * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_dual_cache`.
  */
 export function dualCache(): CachePlan {
-  return (run) =>
-    ({ blockForwards, range }) =>
-      blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: range.end } };
+  return named(
+    'dualCache',
+    {},
+    (run) =>
+      ({ blockForwards, range }) =>
+        blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: range.end } },
+  );
 }
 
 /**
@@ -39,7 +50,7 @@ export function dualCache(): CachePlan {
  * in two: use `absoluteBlocks(n)`.
  */
 export function blockCausalCache(): CachePlan {
-  return (run) => {
+  return named('blockCausalCache', {}, (run) => {
     refuse(run);
     // The last row of a causal block predicts the token after the block, and no row in it sees it.
     const unused = run.attentionBlock === 1 && run.logitShift === 1 ? 1 : 0;
@@ -49,12 +60,14 @@ export function blockCausalCache(): CachePlan {
       const end = Math.max(start + 1, range.end - unused);
       return { rows: { start, end }, visible: range.end };
     };
-  };
+  });
 }
 
 /** The fastest plan that approximates nothing: `blockCausalCache()` where it fits, else `noCache()`. */
 export function exactCache(): CachePlan {
-  return (run) => (isBlockCausal(run) ? blockCausalCache() : noCache())(run);
+  return named('exactCache', {}, (run) =>
+    (isBlockCausal(run) ? blockCausalCache() : noCache())(run),
+  );
 }
 
 /** With a logit shift, the row before a position predicts it and must be computed too. */

@@ -1,5 +1,6 @@
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
+export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {
   leftToRight,
@@ -10,16 +11,28 @@ export {
   type LowConfidenceOptions,
 } from './low-confidence.js';
 export { entropyBound, factor, threshold, type ThresholdOptions } from './threshold.js';
+export type { PolicyFacts, Trait } from './named.js';
 export type {
+  AdaptPolicy,
+  Ask,
   BlockPlan,
+  Branch,
   CachePlan,
   CachePolicy,
+  Change,
   Decision,
   DecodePolicy,
   Decoder,
   Layout,
+  LengthPlan,
+  LengthPolicy,
+  Look,
+  RefinePolicy,
+  Refinement,
   Rows,
   RunFacts,
+  RunPolicies,
+  Splice,
   StepState,
 } from './policy.js';
 export { applyRule, type Statistics } from './rule.js';

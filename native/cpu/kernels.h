@@ -57,27 +57,44 @@ struct Gemm {
   Finish finish = Finish::store;
 };
 
-// Some rows of one head against the packed keys and values of its kv head.
+// Keys that are looked at together: `count` positions from `first`, which lie between two multiples
+// of kKeyBlock. `listed`: not all of them are visible, see AttentionJob::bias.
+struct KeyBlock {
+  int first = 0, count = 0;
+  bool listed = false;
+};
+constexpr int kKeyBlock = 128;  // keys per round of the online softmax
+
+// Some rows of one segment against the keys and values of one kv head. A row here is one of q in
+// one of the `group` heads that share the kv head: number i is head i % group of row i / group of
+// the segment.
 struct AttentionJob {
-  const float* q = nullptr;  // (rows, headDim), stride
+  const float* q = nullptr;  // row 0 of the segment, first head of the group
   float* o = nullptr;        // same
   int64_t stride = 0;        // floats between rows of q and of o
-  int rows = 0, headDim = 0;
-  float scale = 0;
-  const float* keys = nullptr;      // [key / nr][headDim][nr], zero padded to a whole key block
-  const float* values = nullptr;    // [headDim / nr][keyCapacity][nr], zero padded
-  int keyCapacity = 0;              // keys, rounded up to kKeyBlock
-  const int32_t* limit = nullptr;   // (rows) keys seen
-  const int32_t* except = nullptr;  // (rows, 2) keys not seen, −1: none
-  const float* const* ownKey = nullptr;    // (rows) one more key, entries may be nullptr
-  const float* const* ownValue = nullptr;  // (rows)
-  float* scratch = nullptr;                // attentionScratch(headDim) floats
+  int headDim = 0, group = 0;
+  int first = 0, rows = 0;  // numbers [first, first + rows)
+  float scale = 0;          // on q·k, times log2 e
+  // A plane of one kv head: see CpuBackend::storeFresh.
+  const float* keys = nullptr;    // [position / nr][headDim][nr]
+  const float* values = nullptr;  // [headDim / nr][capacity][nr], the last tile maybe narrower
+  int capacity = 0;               // positions of the plane
+  const KeyBlock* blocks = nullptr;
+  int blockCount = 0;
+  const float* bias = nullptr;   // (capacity) 0 where visible, else far below every score
+  const int32_t* end = nullptr;  // (rows) keys at positions before `end` are seen
+  // Shadow rows begin at row `ordinary` of the segment.
+  int ordinary = 0;
+  const int32_t* positions = nullptr;  // (rows of the segment)
+  const int32_t* hidden = nullptr;     // (shadow rows)
+  const float* freshKeys = nullptr;    // row 0 of the segment, this kv head
+  const float* freshValues = nullptr;  // same
+  int64_t freshStride = 0;             // floats between rows of both
+  float* scratch = nullptr;            // attentionScratch(rows, headDim) floats
 };
-constexpr int kKeyBlock = 128;      // keys per round of the online softmax
-constexpr int kAttentionRows = 12;  // rows that share a pass over the keys
 
-inline size_t attentionScratch(int headDim) {
-  return static_cast<size_t>(kAttentionRows) * (kKeyBlock + static_cast<size_t>(headDim) + 64);
+inline size_t attentionScratch(int rows, int headDim) {
+  return static_cast<size_t>(rows) * (kKeyBlock + 2 * static_cast<size_t>(headDim) + 96);
 }
 
 // The Gumbel noise of one row of logits: session/philox.h defines it.

@@ -1,5 +1,4 @@
 #pragma once
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,12 +21,13 @@ class Session {
   std::unique_ptr<Session> fork() const;  // copies canvas and K/V
 
   std::vector<int32_t> canvas;  // (length) tokens
-  MemoryPtr kv;                 // (layers, 2, length, kvHeads · headDim)
+  MemoryPtr kv;                 // (layers, 2) planes: see Segment
   MemoryPtr hidden;  // (length, dim) last reported hidden rows, made when KL is first asked
   std::vector<uint8_t> hasHidden;  // (length)
 
   float* keys(int layer) const;
   float* values(int layer) const;
+  size_t layerFloats() const;  // from one layer's keys to the next one's
 };
 
 struct SoftEntry {
@@ -67,10 +67,5 @@ struct StepResult {
   Timing timing;                      // of the whole forward, the same for all its sessions
   int64_t rows = 0;                   // computed for this session
 };
-
-// One forward over all requests; all sessions belong to `model`. Rows are overwritten in K/V even
-// when `cancelled` (polled between layers) ends it with ABORTED; canvases change only on success.
-std::vector<StepResult> step(Model& model, std::span<StepRequest> requests,
-                             const std::atomic<bool>& cancelled);
 
 }  // namespace lacuna

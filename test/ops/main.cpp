@@ -160,7 +160,7 @@ int bench(const Arguments& arguments) {
     std::printf("%-36s %10s %10s %10s %8s\n", "op", "ms", "Gop/s", "GB/s", "of peak");
   }
   const char* separator = "[";
-  for (const BenchCase& c : benchCases()) {
+  for (const BenchCase& c : benchCases(threads)) {
     if (!arguments.wants(c.name)) continue;
     const double seconds = fastest(c.prepare(std::make_unique<cpu::CpuBackend>(threads, kernels)));
     const double share = c.flops / seconds / (c.int8 ? peak.int8 : peak.f32);
