@@ -140,8 +140,10 @@ const float* HeadPass::writeLines(Tensor x) {
     for (size_t i = 0; i < rows.size(); i++) {
       HeadScratch::Row& layout = scratch.rows[i];
       if (layout.filtered != filtered) continue;
+      const HeadRow& row = rows[i];
+      const bool twice = row.previous && row.hasPrevious;
       const bool fits = !scratch.groups.empty() && scratch.groups.back().filtered == filtered &&
-                        scratch.groups.back().lines + 2 <= most;
+                        scratch.groups.back().lines + 1 + twice <= most;
       if (!fits) {
         scratch.groups.push_back({filtered, scratch.order.size(), 0, lineCount, 0});
       }
@@ -149,7 +151,6 @@ const float* HeadPass::writeLines(Tensor x) {
       scratch.order.push_back(i);
       group.last = scratch.order.size();
 
-      const HeadRow& row = rows[i];
       layout.line = lineCount++;
       float* now = lines + static_cast<size_t>(layout.line) * dim;
       std::copy_n(x.slice(row.hidden, 1).data, dim, now);
@@ -160,7 +161,7 @@ const float* HeadPass::writeLines(Tensor x) {
           now[c] = static_cast<float>(from + row.guidance * (now[c] - from));
         }
       }
-      if (row.previous && row.hasPrevious) {
+      if (twice) {
         layout.before = lineCount++;
         std::copy_n(row.previous, dim, now + dim);
       }
