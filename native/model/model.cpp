@@ -94,8 +94,8 @@ SessionBytes sessionBytes(const ModelSpec& spec, int length) {
   const uint64_t kvDim = uint64_t(spec.kvHeads) * spec.headDim,
                  qDim = uint64_t(spec.heads) * spec.headDim, n = uint64_t(length);
   const uint64_t row = 3 * uint64_t(spec.dim) + 2 * qDim + 2 * kvDim + uint64_t(spec.ffn);
-  return {n * (uint64_t(spec.layers) * 2 * kvDim * sizeof(float) + sizeof(int32_t)),
-          n * row * sizeof(float)};
+  const uint64_t planes = uint64_t(planeRows(length)) * spec.layers * 2 * kvDim;
+  return {planes * sizeof(float) + n * sizeof(int32_t), n * row * sizeof(float)};
 }
 
 }  // namespace lacuna

@@ -120,16 +120,20 @@ class Reference final : public Backend {
   void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
              std::span<const SoftRow> soft) override {
     const auto& values = host(table).values;
-    const auto row = [&](int32_t token) { return values.data() + int64_t{token} * x.cols; };
-    for (int i = 0; i < x.rows; i++)
-      std::copy(row(tokens[i]), row(tokens[i]) + x.cols, x.data + int64_t{i} * x.cols);
+    const auto at = [&](int64_t token, int64_t c) {
+      if (table.use == Use::table) return values[token * x.cols + c];
+      return values[(token / kPanel * x.cols + c) * kPanel + token % kPanel];  // a tied head
+    };
+    for (int i = 0; i < x.rows; i++) {
+      for (int c = 0; c < x.cols; c++) x.data[int64_t{i} * x.cols + c] = at(tokens[i], c);
+    }
     for (const SoftRow& s : soft) {
       if (s.alpha == 0) continue;
       float* out = x.data + int64_t{s.row} * x.cols;
       for (int c = 0; c < x.cols; c++) {
         double mixed = 0;
-        for (int j = 0; j < s.count; j++) mixed += double{s.weights[j]} * row(s.tokens[j])[c];
-        out[c] = static_cast<float>((1.0 - s.alpha) * row(s.mask)[c] + s.alpha * mixed);
+        for (int j = 0; j < s.count; j++) mixed += double{s.weights[j]} * at(s.tokens[j], c);
+        out[c] = static_cast<float>((1.0 - s.alpha) * at(s.mask, c) + s.alpha * mixed);
       }
     }
   }

@@ -24,7 +24,7 @@ class Session {
   void ownMemory();  // before writing to K/V or hidden rows; OUT_OF_MEMORY
 
   std::vector<int32_t> canvas;  // (length) tokens
-  std::shared_ptr<Memory> kv;   // (layers, 2, length, kvHeads · headDim)
+  std::shared_ptr<Memory> kv;   // (layers, 2) planes: see Segment
   // (length, dim) last reported hidden rows, made when KL is first asked
   std::shared_ptr<Memory> hidden;
   std::vector<uint8_t> hasHidden;  // (length)
