@@ -42,13 +42,17 @@ export function generate(
   options: GenerateOptions = {},
 ): Generation {
   const settings = checkOptions(model, options);
-  const { run, view } = layOut(model, prompt, settings);
+  const { run, view: layout } = layOut(model, prompt, settings);
   const { temperature, topK, topP, seed, cfgScale, suppress, stopAtEos } = settings;
+  const { decode, cache } = policies(run, settings);
+  const { name, reason } = cache;
+  const view: AnswerView = { ...layout, cache: { name, ...(reason !== undefined && { reason }) } };
   const plan: Plan = {
     model,
     run,
     view,
-    ...policies(run, settings),
+    decode,
+    cache,
     sampling: { temperature, topK, topP, seed },
     cfgScale,
     suppress,
@@ -84,6 +88,8 @@ class Denoiser {
   readonly #signal: AbortSignal;
   readonly #canvas: Int32Array; // (length) what the session holds
   #step = 0;
+  #forwards = 0;
+  #changed = new Int32Array(); // by the last forward
 
   constructor(
     plan: Plan,
@@ -119,17 +125,19 @@ class Denoiser {
       const masked = this.#masked(range.start, range.end);
       if (masked.length === 0) return;
       const canvas = this.#canvas;
-      const step = this.#step;
-      const state = { step, block, blockStep, blockForwards, range, masked, blockMasks, canvas };
+      const counts = { step: this.#step, blockStep, forwards: this.#forwards, blockForwards };
+      const changed = this.#changed;
+      const state = { ...counts, block, range, masked, blockMasks, canvas, changed };
       const decision = decode(state);
       if (decision === undefined) return;
       if (decision.commit === undefined && decision.choose === undefined) {
         // Nothing can change: no forward. The event loop still gets its turn, and the signal.
         await setImmediate();
-        this.#emit({ step, block, rows: 0, committed: [] });
+        this.#emit({ step: this.#step, block, rows: 0, committed: [] });
       } else {
         this.#emit(await this.#forward(state, decision));
         blockForwards++;
+        this.#forwards++;
       }
       this.#step++;
     }
@@ -154,6 +162,7 @@ class Denoiser {
         const proposed = i !== undefined && result.token[i] === token;
         return [position, token, proposed ? result.probability[i] : NaN];
       });
+    this.#changed = Int32Array.from(committed, ([position]) => position);
     const { step, block } = state;
     return { step, block, rows: result.rows, committed, timing: result.timing };
   }
@@ -168,7 +177,7 @@ class Denoiser {
     return {
       query: masked,
       ...extras,
-      ...cache(state),
+      ...cache.rows(state),
       suppress: Int32Array.from(suppressed).sort(),
       sampling: { ...sampling, statistics, step },
       guidance,

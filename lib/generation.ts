@@ -56,12 +56,14 @@ export interface GenerationResult {
    * were used up while positions were still masked.
    */
   finishReason: 'eos' | 'length' | 'steps';
+  /** Which rows the forwards computed, and why where `cache: 'auto'` or a plan chose. */
+  cache: { name: string; reason?: string };
   trace: TraceStep[];
   /** Milliseconds: from the call to the result, and of that inside native forwards. */
   timing: { total: number; native: number };
 }
 
-/** Where the answer lies in the canvas and how it reads. */
+/** Where the answer lies in the canvas, how it reads, and what else the result tells of the run. */
 export interface AnswerView {
   /** Token ids of the prompt; the answer follows. */
   prompt: Int32Array;
@@ -71,6 +73,7 @@ export interface AnswerView {
   ends: ReadonlySet<number>;
   blocks: number;
   tokenizer: Tokenizer | undefined;
+  cache: { name: string; reason?: string };
 }
 
 /** Does the work: reports each step and returns the canvas when no step is left. */
@@ -252,6 +255,7 @@ function resultOf(
     steps: trace.length,
     forwards: trace.filter(({ rows }) => rows > 0).length,
     finishReason: !complete ? 'steps' : end < answer.length ? 'eos' : 'length',
+    cache: view.cache,
     trace,
     timing: { total, native: trace.reduce((sum, step) => sum + (step.timing?.total ?? 0), 0) },
   };

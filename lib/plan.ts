@@ -2,7 +2,8 @@
 import { LacunaError } from './errors.js';
 import type { AnswerView } from './generation.js';
 import { absoluteBlocks, blocks, wholeAnswer } from './decoding/blocks.js';
-import { exactCache } from './decoding/cache.js';
+import { autoCache } from './decoding/caches/auto.js';
+import { exactCache } from './decoding/caches/block-causal.js';
 import { dream } from './decoding/dream.js';
 import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
 import { threshold } from './decoding/threshold.js';
@@ -46,8 +47,11 @@ export interface GenerateOptions {
    * `absoluteBlocks(n)`.
    */
   blocks?: BlockPlan;
-  /** Which rows each forward computes. Default `exactCache()`: nothing is approximated. */
-  cache?: CachePlan;
+  /**
+   * Which rows each forward computes. `'auto'` picks by the model, the canvas and the blocks, see
+   * `autoCache`; the result says what. Default `exactCache()`: nothing is approximated.
+   */
+  cache?: CachePlan | 'auto';
   /** 0 (default): the most probable token. > 0: a sample of softmax(z / temperature). */
   temperature?: number;
   /** Sample among the k most probable tokens. Default: all. */
@@ -140,7 +144,7 @@ export function checkOptions({ info }: GenerationModel, options: GenerateOptions
     maxTokens: integer('maxTokens', options.maxTokens ?? 128, { min: 1 }),
     decode: policy('decode', decode ?? usual.decode, 'threshold({ tau: 0.9 })'),
     blocks: policy('blocks', options.blocks ?? usual.blocks, 'blocks(32)'),
-    cache: policy('cache', options.cache ?? exactCache(), 'dualCache()'),
+    cache: cachePlan(options.cache ?? exactCache()),
     temperature: number('temperature', options.temperature ?? 0, { min: 0 }),
     topK: topK === undefined ? undefined : integer('topK', topK, { min: 1 }),
     topP,
@@ -158,6 +162,10 @@ export function checkOptions({ info }: GenerationModel, options: GenerateOptions
 function policy<Policy>(name: string, value: Policy, example: string): Policy {
   if (typeof value === 'function') return value;
   return invalid(name, value, `a policy, such as ${example}`);
+}
+
+function cachePlan(value: CachePlan | 'auto'): CachePlan {
+  return value === 'auto' ? autoCache() : policy('cache', value, "dualCache(), or 'auto'");
 }
 
 /** What suits the kind of model best known to use it so. */
@@ -181,7 +189,7 @@ export function layOut(
   model: GenerationModel,
   prompt: Prompt,
   settings: Settings,
-): { run: RunFacts; view: AnswerView } {
+): { run: RunFacts; view: Omit<AnswerView, 'cache'> } {
   const { info } = model;
   const { maxTokens, steps, temperature, seed } = settings;
   const mask = info.tokens.mask;

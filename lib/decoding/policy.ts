@@ -2,7 +2,8 @@
  * What decides during a generation. Three roles, each a pure function: a decoder (which positions
  * get their token now), a block plan (in which order parts of the canvas are worked on) and a cache
  * plan (which rows a forward computes). A role is called once with the facts of the run, where it
- * may refuse options that do not fit together, and returns the function that is asked at every step.
+ * may refuse options that do not fit together, and returns what is asked at every step. State of a run
+ * lives in that call, never in the module.
  */
 import type { Commit, CommitRule, Range, StepRequest, StepResult } from '../types.js';
 
@@ -34,7 +35,8 @@ export interface StepState {
   readonly block: number;
   /** Steps made before this one, in the block. */
   readonly blockStep: number;
-  /** Forwards made before this one, in the block. */
+  /** Forwards made before this one: in the run, and in the block. */
+  readonly forwards: number;
   readonly blockForwards: number;
   /** The active block. */
   readonly range: Range;
@@ -44,6 +46,8 @@ export interface StepState {
   readonly blockMasks: number;
   /** (length) The canvas. Not to be written. */
   readonly canvas: Int32Array;
+  /** Positions whose token the last forward changed, ascending: their keys are those of the old one. */
+  readonly changed: Int32Array;
 }
 
 /** What a decoder wants of a step. With neither `commit` nor `choose` the step makes no forward. */
@@ -65,10 +69,18 @@ export type Decoder = (run: RunFacts) => DecodePolicy;
 
 /** Which rows a forward computes and which keys they see; the defaults are all. */
 export interface Rows {
-  rows?: Range;
-  visible?: number;
+  rows?: Range | Int32Array;
+  visible?: number | Int32Array;
 }
-export type CachePolicy = (state: StepState) => Rows;
+/** Which rows each forward of a run computes. */
+export interface CachePolicy {
+  /** For the result of a run: `'dual'`, `'dkv(refresh 8)'`. */
+  readonly name: string;
+  /** Why this one, where a plan chose among several. */
+  readonly reason?: string;
+  /** Asked once per forward. With a logit shift, the row before each queried position must be among the rows. */
+  rows(state: StepState): Rows;
+}
 export type CachePlan = (run: RunFacts) => CachePolicy;
 
 /** Canvas length (at least prompt + maxTokens) and the blocks that cover the answer, in order. */

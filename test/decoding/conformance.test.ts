@@ -2,8 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import {
   absoluteBlocks,
+  autoCache,
   blockCausalCache,
   blocks,
+  dkvCache,
+  dllmCache,
+  dpad,
   dream,
   dualCache,
   entropyBound,
@@ -40,6 +44,17 @@ const decoders = {
   'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
 };
 const caches = { noCache: noCache(), prefixCache: prefixCache(), dualCache: dualCache() };
+/** Caches whose rows depend on more than the block. */
+const refreshing = {
+  auto: autoCache(),
+  'prefix refreshed': prefixCache({ refresh: 2 }),
+  vicinity: dualCache({ around: 3, warmUp: 2, refresh: 5 }),
+  dkv: dkvCache({ refresh: 3 }),
+  dllm: dllmCache({ prompt: 5, response: 3 }),
+  dpad: dpad({ window: 12 }),
+  'dpad of dual': dpad({ window: 12, cache: dualCache() }),
+  'dpad of dllm': dpad({ window: 12, cache: dllmCache() }),
+};
 const plans = { 'blocks(8)': blocks(8), absoluteBlocks: absoluteBlocks(6), whole: wholeAnswer() };
 const prompt = [3, 1, 4, 1, 5];
 const maxTokens = 19;
@@ -108,6 +123,27 @@ describe.each(Object.entries(decoders))('%s', (_, decode) => {
     expect([...unconditional.canvas.subarray(0, 5)]).toEqual([mask, mask, mask, mask, mask]);
     expect(unconditional.canvas.subarray(5)).toEqual(canvas.subarray(5));
     expect(unconditional.disposed).toBe(true);
+  });
+});
+
+describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) => {
+  test.each(Object.entries(decoders))('%s', async (_, decode) => {
+    for (const seed of [1, 2, 3]) {
+      for (const plan of [blocks(8), wholeAnswer()]) {
+        const options = { decode, cache, blocks: plan, seed, temperature: seed - 1 };
+        const make = () => new FakeModel(undefined, { logitShift: seed % 2 });
+        const result = await run(make(), { ...options, stopAtEos: false });
+        expect([...result.canvas.subarray(0, 5)]).toEqual(prompt);
+        expect(result.canvas.subarray(5)).not.toContain(mask);
+        expect(result.forwards).toBeLessThanOrEqual(maxTokens);
+        const again = await run(make(), { ...options, stopAtEos: false });
+        expect(again.trace).toEqual(result.trace);
+        if (seed > 1) continue;
+        // The fake model does not look at rows: whatever they are, the answer is that of no cache.
+        const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
+        expect(result.canvas).toEqual(exact.canvas);
+      }
+    }
   });
 });
 

@@ -4,7 +4,7 @@ import { gumbel, uniform } from '../../lib/decoding/philox.js';
 import { applyRule } from '../../lib/decoding/rule.js';
 import { LacunaError } from '../../lib/errors.js';
 import type { GenerationModel, GenerationSession } from '../../lib/plan.js';
-import type { Commit, Range, StepRequest, StepResult, StepTiming } from '../../lib/types.js';
+import type { Commit, StepRequest, StepResult, StepTiming } from '../../lib/types.js';
 
 export const vocabulary = 16;
 export const mask = 15;
@@ -135,8 +135,14 @@ export class FakeSession implements GenerationSession {
   }
 
   #rows({ rows }: Request): number[] {
-    const { start, end } = (rows as Range | undefined) ?? { start: 0, end: this.canvas.length };
+    if (rows instanceof Int32Array) return [...rows];
+    const { start, end } = rows ?? { start: 0, end: this.canvas.length };
     return Array.from({ length: end - start }, (_, i) => start + i);
+  }
+
+  #visible({ visible = this.canvas.length }: Request): Set<number> {
+    if (visible instanceof Int32Array) return new Set(visible);
+    return new Set(Array.from({ length: visible }, (_, i) => i));
   }
 
   /** What native sessions refuse, and what a decoder must not ask. */
@@ -145,11 +151,11 @@ export class FakeSession implements GenerationSession {
     const positions = [...request.query!];
     assert(positions.length > 0);
     assert(positions.every((position, i) => i === 0 || position > positions[i - 1]));
-    const visible = (request.visible as number | undefined) ?? this.canvas.length;
+    const visible = this.#visible(request);
     for (const position of positions) {
       assert.equal(this.canvas[position], mask);
       assert(rows.has(Math.max(0, position - this.model.info.logitShift)));
-      assert(position < visible);
+      assert(visible.has(position));
     }
     const { start, end } = request.commit?.within ?? { start: 0, end: 1 };
     assert(start >= 0 && start < end && end <= this.canvas.length);

@@ -1,33 +1,8 @@
-import { LacunaError } from '../errors.js';
-import type { Range } from '../types.js';
-import type { CachePlan, RunFacts } from './policy.js';
-
-/** Every row in every step: nothing is approximated. Source: LLaDA, Dream. */
-export function noCache(): CachePlan {
-  return () => () => ({});
-}
-
-/**
- * A full forward when a block begins, which also commits; then the block and all that follows it,
- * while the rows before it stay as they were. An approximation for models with full attention.
- * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_prefix_cache`.
- */
-export function prefixCache(): CachePlan {
-  return (run) =>
-    ({ blockForwards, range }) =>
-      blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: run.length } };
-}
-
-/**
- * A full forward when a block begins, which also commits; then only the rows of the block, while
- * those before and after it stay as they were. An approximation for models with full attention.
- * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_dual_cache`.
- */
-export function dualCache(): CachePlan {
-  return (run) =>
-    ({ blockForwards, range }) =>
-      blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: range.end } };
-}
+import { LacunaError } from '../../errors.js';
+import type { Range } from '../../types.js';
+import type { CachePlan, RunFacts } from '../policy.js';
+import { noCache } from './none.js';
+import { sourceRow } from './rows.js';
 
 /**
  * Exact K/V for block-causal models: rows never see later blocks, so only the active block is
@@ -43,11 +18,14 @@ export function blockCausalCache(): CachePlan {
     refuse(run);
     // The last row of a causal block predicts the token after the block, and no row in it sees it.
     const unused = run.attentionBlock === 1 && run.logitShift === 1 ? 1 : 0;
-    return ({ block, blockForwards, range }) => {
-      const previous = block === 0 ? 0 : run.blocks[block - 1].start;
-      const start = blockForwards === 0 ? previous : sourceRow(run, range.start);
-      const end = Math.max(start + 1, range.end - unused);
-      return { rows: { start, end }, visible: range.end };
+    return {
+      name: 'block-causal',
+      rows({ block, blockForwards, range }) {
+        const previous = block === 0 ? 0 : run.blocks[block - 1].start;
+        const start = blockForwards === 0 ? previous : sourceRow(run, range.start);
+        const end = Math.max(start + 1, range.end - unused);
+        return { rows: { start, end }, visible: range.end };
+      },
     };
   };
 }
@@ -57,12 +35,8 @@ export function exactCache(): CachePlan {
   return (run) => (isBlockCausal(run) ? blockCausalCache() : noCache())(run);
 }
 
-/** With a logit shift, the row before a position predicts it and must be computed too. */
-function sourceRow({ logitShift }: RunFacts, position: number): number {
-  return Math.max(0, position - logitShift);
-}
-
-function isBlockCausal(run: RunFacts): boolean {
+/** Whether `blockCausalCache()` takes this run. */
+export function isBlockCausal(run: RunFacts): boolean {
   return run.attentionBlock > 0 && cutBlock(run) === undefined;
 }
 

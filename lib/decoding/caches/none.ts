@@ -1,0 +1,6 @@
+import type { CachePlan } from '../policy.js';
+
+/** Every row in every forward: nothing is approximated. Source: LLaDA, Dream. */
+export function noCache(): CachePlan {
+  return () => ({ name: 'none', rows: () => ({}) });
+}
