@@ -1,31 +1,16 @@
 /** The one loop of the library: asks the policies, steps the session, reports what happened. */
 import { setImmediate } from 'node:timers/promises';
-import { LacunaError } from './errors.js';
-import { answerEnd, Generation, throwIfAborted } from './generation.js';
-import type { AnswerView, TraceStep } from './generation.js';
-import { checkOptions, layOut, policies } from './plan.js';
-import type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from './plan.js';
-import type {
-  CachePolicy,
-  Decision,
-  DecodePolicy,
-  RunFacts,
-  StepState,
-} from './decoding/policy.js';
-import type { Commit, Sampling, StepRequest, StepResult } from './types.js';
-
-/** Everything the loop needs, settled before the first forward. */
-interface Plan {
-  model: GenerationModel;
-  run: RunFacts;
-  view: AnswerView;
-  decode: DecodePolicy;
-  cache: CachePolicy;
-  sampling: Sampling;
-  cfgScale: number;
-  suppress: Int32Array;
-  stopAtEos: boolean;
-}
+import { Canvas, type Written } from './canvas.js';
+import { reportFor } from './decoding/asks.js';
+import type { Ask, Change, Decision, Look, StepState } from './decoding/policy.js';
+import { applyRule } from './decoding/rule.js';
+import { Forwards, type Forward, type ForwardOptions } from './forward.js';
+import { answerEnd } from './frames.js';
+import { Generation, throwIfAborted } from './generation.js';
+import { checkOptions, planOf } from './plan.js';
+import type { GenerateOptions, GenerationModel, Plan, Prompt } from './plan.js';
+import { traceStep, type Outcome, type TraceStep } from './trace.js';
+import type { CommitRule, Range, StepResult } from './types.js';
 
 /**
  * Fills an answer of `maxTokens` masks after the prompt.
@@ -41,24 +26,10 @@ export function generate(
   prompt: Prompt,
   options: GenerateOptions = {},
 ): Generation {
-  const settings = checkOptions(model, options);
-  const { run, view: layout } = layOut(model, prompt, settings);
-  const { temperature, topK, topP, seed, cfgScale, suppress, stopAtEos } = settings;
-  const { decode, cache } = policies(run, settings);
-  const { name, reason } = cache;
-  const view: AnswerView = { ...layout, cache: { name, ...(reason !== undefined && { reason }) } };
-  const plan: Plan = {
-    model,
-    run,
-    view,
-    decode,
-    cache,
-    sampling: { temperature, topK, topP, seed },
-    cfgScale,
-    suppress,
-    stopAtEos,
-  };
-  return new Generation(view, (emit, signal) => denoise(plan, emit, signal), options.signal);
+  const plan = planOf(model, prompt, checkOptions(model, options));
+  const worker = (emit: (step: TraceStep) => void, signal: AbortSignal) =>
+    denoise(plan, emit, signal);
+  return new Generation(plan.view, plan.run.policies, worker, options.signal);
 }
 
 async function denoise(
@@ -67,159 +38,289 @@ async function denoise(
   signal: AbortSignal,
 ): Promise<Int32Array> {
   throwIfAborted(signal);
-  const sessions: GenerationSession[] = [];
+  const forwards = new Forwards(plan.forward, signal);
   try {
-    sessions.push(plan.model.createSession({ length: plan.run.length }));
-    // LLaDA's unconditional canvas has masks for the prompt, and the same answer.
-    if (plan.cfgScale > 0) sessions.push(plan.model.createSession({ length: plan.run.length }));
-    const [session, unconditional] = sessions;
-    session.set(0, plan.view.prompt);
-    return await new Denoiser(plan, session, unconditional, emit, signal).run();
+    return await new Denoiser(plan, forwards, emit, signal).run();
   } finally {
-    for (const session of sessions) session.dispose();
+    forwards.dispose();
   }
 }
 
 class Denoiser {
   readonly #plan: Plan;
-  readonly #session: GenerationSession;
-  readonly #unconditional: GenerationSession | undefined;
+  readonly #forwards: Forwards;
   readonly #emit: (step: TraceStep) => void;
   readonly #signal: AbortSignal;
-  readonly #canvas: Int32Array; // (length) what the session holds
+  readonly #canvas: Canvas;
   #step = 0;
-  #forwards = 0;
-  #changed = new Int32Array(); // by the last forward
+  #changed = new Int32Array(); // since the last forward
+  #forwarded = 0; // forwards of the canvas
+  /** Forwards since the block began or the canvas changed its length: K/V rows older than that may be stale. */
+  #fresh = 0;
+  #blockEnd: number; // of the last block, where the model decides
 
   constructor(
     plan: Plan,
-    session: GenerationSession,
-    unconditional: GenerationSession | undefined,
+    forwards: Forwards,
     emit: (step: TraceStep) => void,
     signal: AbortSignal,
   ) {
     this.#plan = plan;
-    this.#session = session;
-    this.#unconditional = unconditional;
+    this.#forwards = forwards;
     this.#emit = emit;
     this.#signal = signal;
-    this.#canvas = new Int32Array(plan.run.length).fill(plan.run.tokens.mask);
-    this.#canvas.set(plan.view.prompt);
+    const { run, view } = plan;
+    this.#canvas = new Canvas(view.prompt, run.tokens.mask, run.prompt + view.initial, run.length);
+    this.#blockEnd = run.prompt;
   }
 
   async run(): Promise<Int32Array> {
-    for (let block = 0; block < this.#plan.run.blocks.length; block++) {
-      await this.#fillBlock(block);
-      if (this.#finished()) break;
+    await this.#prepare();
+    this.#begin();
+    for (let block = 0; this.#step !== this.#plan.run.steps;) {
+      const range = this.#range(block);
+      if (range !== undefined) await this.#fillBlock(block, range);
+      if (range === undefined || this.#finished()) {
+        if (!this.#extend()) break; // else the same block may have become longer
+      } else block++;
     }
-    return this.#canvas;
+    return this.#canvas.tokens.slice();
   }
 
-  async #fillBlock(block: number): Promise<void> {
-    const { run, decode } = this.#plan;
-    const range = run.blocks[block];
-    const blockMasks = this.#masked(range.start, range.end).length;
-    let blockForwards = 0;
-    for (let blockStep = 0; !this.#finished() && this.#step !== run.steps; blockStep++) {
+  async #fillBlock(block: number, first: Range): Promise<void> {
+    const { run, decode, refine, adapt } = this.#plan;
+    this.#fresh = 0;
+    let range = first;
+    let forward: Forward | undefined;
+    if (adapt !== undefined) {
+      [range, forward] = await this.#settle(block, range);
+      this.#blockEnd = range.end;
+    }
+    const blockMasks = this.#canvas.masked(range).length;
+    for (let blockStep = 0; this.#step !== run.steps; blockStep++) {
       throwIfAborted(this.#signal);
-      const masked = this.#masked(range.start, range.end);
-      if (masked.length === 0) return;
-      const canvas = this.#canvas;
-      const counts = { step: this.#step, blockStep, forwards: this.#forwards, blockForwards };
-      const changed = this.#changed;
-      const state = { ...counts, block, range, masked, blockMasks, canvas, changed };
-      const decision = decode(state);
+      const state = this.#state(block, range, blockStep, blockMasks);
+      const done = state.masked.length === 0 || this.#finished();
+      if (done && !refine.some((policy) => policy.again?.(state))) return;
+      const decision = state.masked.length === 0 ? {} : decode(state);
       if (decision === undefined) return;
-      if (decision.commit === undefined && decision.choose === undefined) {
+      const idle = decision.commit === undefined && decision.choose === undefined;
+      if (idle && !done) {
         // Nothing can change: no forward. The event loop still gets its turn, and the signal.
         await setImmediate();
-        this.#emit({ step: this.#step, block, rows: 0, committed: [] });
+        this.#record(state, { written: [], forwards: [] });
       } else {
-        this.#emit(await this.#forward(state, decision));
-        blockForwards++;
-        this.#forwards++;
+        forward ??= await this.#forward(state, decision);
+        await this.#apply(state, decision, forward);
+        forward = undefined;
       }
-      this.#step++;
+      if (adapt === undefined) range = this.#range(block) ?? range; // the canvas may have grown
     }
   }
 
-  async #forward(state: StepState, decision: Decision): Promise<TraceStep> {
-    const request = this.#request(state, decision);
-    const result = await this.#session.step(request, { signal: this.#signal });
-    const queried = (request.query ?? []).length; // shadow rows follow
-    const proposals = new Map<number, number>(); // position -> index into the result
-    result.position.subarray(0, queried).forEach((position, i) => proposals.set(position, i));
-    const commits = [...result.committed].map((position) => ({
-      position,
-      token: result.token[proposals.get(position)!],
-    }));
-    if (decision.choose !== undefined) commits.push(...this.#choose(state, decision, result));
-    const committed = commits
-      .sort((a, b) => a.position - b.position)
-      .map(({ position, token }): TraceStep['committed'][number] => {
-        this.#canvas[position] = token;
-        const i = proposals.get(position);
-        const proposed = i !== undefined && result.token[i] === token;
-        return [position, token, proposed ? result.probability[i] : NaN];
-      });
-    this.#changed = Int32Array.from(committed, ([position]) => position);
-    const { step, block } = state;
-    return { step, block, rows: result.rows, committed, timing: result.timing };
+  #state(block: number, range: Range, blockStep: number, blockMasks: number): StepState {
+    const masked = this.#canvas.masked(range);
+    const canvas = this.#canvas.tokens;
+    const counts = { step: this.#step, forwards: this.#forwarded, blockForwards: this.#fresh };
+    const changed = this.#changed;
+    return { ...counts, block, blockStep, range, masked, blockMasks, canvas, changed };
   }
 
-  #request(state: StepState, { request, commit }: Decision): StepRequest<never> {
-    const { cache, sampling, suppress, cfgScale } = this.#plan;
-    const { step, range, masked } = state;
-    const { statistics, ...extras } = request ?? {};
-    const suppressed = new Set([...suppress, ...(extras.suppress ?? [])]);
-    const unconditional = this.#unconditional as never;
-    const guidance = this.#unconditional && { unconditional, scale: cfgScale + 1 };
-    return {
-      query: masked,
-      ...extras,
-      ...cache.rows(state),
-      suppress: Int32Array.from(suppressed).sort(),
-      sampling: { ...sampling, statistics, step },
-      guidance,
-      commit: commit && { seed: sampling.seed, step, ...commit, within: range },
+  /** One forward for everybody; the rule goes with it where nothing else has a say. */
+  async #forward(state: StepState, decision: Decision, more: Ask[] = []): Promise<Forward> {
+    const { refine, length, simple } = this.#plan;
+    const others = [...refine, length].map((policy) => policy.ask?.(state) ?? {});
+    const asks = [this.#decoderAsk(state, decision), ...others, ...more];
+    const options = this.#options(state, decision, asks);
+    const alone = simple && more.length === 0;
+    const rule = alone && decision.commit && { ...decision.commit, within: state.range };
+    const forward = await this.#forwards.step({ ...options, commit: rule || undefined });
+    this.#fresh++;
+    return forward;
+  }
+
+  #decoderAsk(state: StepState, { request, commit, choose }: Decision): Ask {
+    const decides = commit !== undefined || choose !== undefined;
+    return { ...(decides && { query: state.masked }), ...request };
+  }
+
+  #options(state: StepState, decision: Decision, asks: Ask[]): ForwardOptions {
+    const { statistics } = decision.request ?? {};
+    const { length } = this.#canvas;
+    return { asks, rows: this.#plan.cache(state), length, step: state.step, statistics };
+  }
+
+  /** From the statistics to the changes, and the changes made. */
+  async #apply(state: StepState, decision: Decision, forward: Forward): Promise<void> {
+    const { refine, length, revises } = this.#plan;
+    const forwards = [[forward]];
+    const look = this.#look(state, decision, forwards);
+    const [ruled, chosen] = await this.#decide(state, decision, forward, look);
+    let changes = [...ruled, ...chosen];
+    for (const policy of refine) {
+      const report = reportFor(policy.ask?.(state) ?? {}, forward);
+      changes = policy.revise?.(state, report, changes) ?? changes;
+    }
+    const written =
+      refine.length === 0
+        ? this.#canvas.write(changes, {
+            range: state.range,
+            revise: revises,
+            who: 'decode: choose()',
+          })
+        : this.#write(changes);
+    const report = reportFor(length.ask?.(state) ?? {}, forward);
+    const splice = length.resize?.(state, report, changes);
+    const native = forward.request.commit !== undefined && chosen.length === 0;
+    this.#record(state, { written, splice, forwards }, native);
+  }
+
+  /** What the rule commits, and what the decoder chooses beside it. */
+  async #decide(
+    state: StepState,
+    { request, commit, choose }: Decision,
+    forward: Forward,
+    look: Look,
+  ): Promise<[Change[], Change[]]> {
+    const { mask } = this.#plan.run.tokens;
+    const own = reportFor(this.#decoderAsk(state, { request, commit, choose }), forward);
+    const canvas = state.canvas.slice();
+    if (forward.request.commit !== undefined) setAll(canvas, own);
+    else if (commit !== undefined) {
+      const { seed } = this.#plan.run;
+      const rule: CommitRule = { seed, step: state.step, ...commit, within: state.range };
+      own.committed = applyRule(rule, canvas, mask, own);
+    }
+    const ruled = [...own.committed].map((position) => ({ position, token: canvas[position] }));
+    return [ruled, choose === undefined ? [] : await choose(own, look)];
+  }
+
+  /** Lets a decoder see canvases that might be. */
+  #look(state: StepState, decision: Decision, forwards: Forward[][]): Look {
+    const { mask } = this.#plan.run.tokens;
+    return async (branches) => {
+      const canvases = branches.map(({ changes }) => {
+        const answer = this.#canvas.answer.slice();
+        for (const { position, token } of changes) answer[position - this.#plan.run.prompt] = token;
+        return answer;
+      });
+      const asks = branches.map(({ ask }, i): Ask => {
+        const { suppress, unscored, allowMask } = decision.request ?? {};
+        const token = (position: number) => canvases[i][position - this.#plan.run.prompt];
+        const query = range(state.range).filter((position) => token(position) === mask);
+        return { suppress, unscored, allowMask, query, ...ask };
+      });
+      const results = await this.#forwards.look(canvases, (i) =>
+        this.#options(state, decision, [asks[i]]),
+      );
+      forwards.push(results);
+      return results.map((forward, i) => reportFor(asks[i], forward));
     };
   }
 
-  /** Commits what the policy chose from the statistics. */
-  #choose({ range }: StepState, decision: Decision, result: StepResult): Commit[] {
-    const { mask } = this.#plan.run.tokens;
-    const taken = new Set(result.committed);
-    const commits = decision.choose!(result);
-    for (const { position, token } of commits) {
-      const inside = position >= range.start && position < range.end;
-      const open = inside && this.#canvas[position] === mask && !taken.has(position);
-      if (!open || token === mask) {
-        throw new LacunaError(
-          'INVALID_ARGUMENT',
-          `decode: the policy's choose() put token ${token} at position ${position}; it may only put ` +
-            `tokens other than MASK (${mask}) at masked positions from ${range.start} to ` +
-            `${range.end - 1}, each once`,
-        );
-      }
-      taken.add(position);
-    }
-    this.#session.commit(commits);
-    this.#unconditional?.commit(commits);
-    return commits;
+  /** Ends the block where the model says, by a forward that the decoder then uses. */
+  async #settle(block: number, widest: Range): Promise<[Range, Forward]> {
+    const wide = this.#state(block, widest, 0, 0);
+    const ask = this.#plan.adapt!.ask(widest);
+    const forward = await this.#forward(wide, this.#plan.decode(wide) ?? {}, [ask]);
+    const end = this.#plan.adapt!.end(widest, reportFor(ask, forward));
+    return [{ start: widest.start, end }, forward];
   }
 
-  #masked(start: number, end: number): Int32Array {
+  /** Forwards that settle the length before anything is committed. */
+  async #prepare(): Promise<void> {
+    const { prepare } = this.#plan.length;
+    for (let done = prepare === undefined; !done && this.#step !== this.#plan.run.steps;) {
+      throwIfAborted(this.#signal);
+      const state = this.#state(0, this.#range(0)!, 0, 0);
+      const ask = prepare!.ask(state);
+      const forward = await this.#forwards.step(this.#options(state, {}, [ask]));
+      const { splice, done: enough } = prepare!.decide(state, reportFor(ask, forward));
+      this.#record(state, { written: [], splice, forwards: [[forward]] });
+      done = enough;
+    }
+  }
+
+  #begin(): void {
+    const { refine } = this.#plan;
+    const changes = refine.flatMap((policy) => policy.begin?.(this.#canvas.tokens) ?? []);
+    if (changes.length === 0) return;
+    const state = this.#state(0, this.#range(0)!, 0, 0);
+    this.#record(state, { written: this.#write(changes), forwards: [] });
+  }
+
+  /** Goes on after a full answer that has no end, if the length plan wants that. */
+  #extend(): boolean {
+    const { run, view, length } = this.#plan;
+    const answer = this.#answer();
+    const open =
+      answerEnd(answer, view.ends) === answer.length && !answer.includes(run.tokens.mask);
+    const splice = open ? length.extend?.(this.#canvas.tokens) : undefined;
+    if (splice === undefined) return false;
+    const before = this.#canvas.length;
+    const state = this.#state(0, { start: before, end: before }, 0, 0);
+    this.#record(state, { written: [], splice, forwards: [] });
+    return this.#canvas.length > before;
+  }
+
+  /** The `block`-th block as far as the canvas reaches; `undefined` beyond it. */
+  #range(block: number): Range | undefined {
+    const { run, adapt } = this.#plan;
+    const { length } = this.#canvas;
+    if (adapt !== undefined) {
+      return this.#blockEnd < length ? adapt.range(this.#blockEnd, length) : undefined;
+    }
+    const planned = run.blocks.at(block);
+    if (planned === undefined || planned.start >= length) return undefined;
+    return { start: planned.start, end: Math.min(planned.end, length) };
+  }
+
+  #write(changes: readonly Change[]): Written[] {
+    const answer = { start: this.#plan.run.prompt, end: this.#canvas.length };
+    return this.#canvas.write(changes, { range: answer, revise: true, who: 'refine: a policy' });
+  }
+
+  /** Brings sessions, trace and counters up to date. @param native the session has it already */
+  #record({ step, block }: StepState, outcome: Outcome, native = false): void {
+    const { written, splice } = outcome;
+    const { length } = this.#canvas;
+    if (splice !== undefined) {
+      this.#canvas.splice(splice);
+      this.#fresh = 0;
+    }
+    if ((written.length > 0 && !native) || splice !== undefined) {
+      this.#forwards.write(this.#canvas.answer);
+    }
+    const kept = outcome.forwards.length > 0 ? [] : this.#changed;
+    const changed = new Set([...kept, ...written.map(({ position }) => position)]);
+    this.#changed = Int32Array.from(changed).sort();
+    if (outcome.forwards.length > 0) this.#forwarded++;
+    this.#step++;
     const { mask } = this.#plan.run.tokens;
-    const positions: number[] = [];
-    for (let i = start; i < end; i++) if (this.#canvas[i] === mask) positions.push(i);
-    return Int32Array.from(positions);
+    this.#emit(traceStep(step, block, outcome, length, mask));
+  }
+
+  #answer(): Int32Array {
+    const { run, view } = this.#plan;
+    return this.#canvas.tokens.subarray(run.prompt, run.prompt + view.maxTokens);
   }
 
   /** Everything is known up to the end of the answer. */
   #finished(): boolean {
     const { run, view, stopAtEos } = this.#plan;
-    const answer = this.#canvas.subarray(run.prompt, run.prompt + view.maxTokens);
+    const answer = this.#answer();
     const end = stopAtEos ? answerEnd(answer, view.ends) : answer.length;
     return !answer.subarray(0, end).includes(run.tokens.mask);
   }
+}
+
+function setAll(canvas: Int32Array, { committed, position, token }: StepResult): void {
+  const written = new Set(committed);
+  position.forEach((p, i) => {
+    if (written.has(p)) canvas[p] = token[i];
+  });
+}
+
+function range({ start, end }: Range): Int32Array {
+  return Int32Array.from({ length: end - start }, (_, i) => start + i);
 }

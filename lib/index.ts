@@ -17,7 +17,9 @@ export type {
 } from './native.js';
 
 export { generate } from './generate.js';
-export { Generation, type Frame, type GenerationResult, type TraceStep } from './generation.js';
+export type { Frame } from './frames.js';
+export { Generation, type GenerationResult } from './generation.js';
+export type { Counts, Entry, TraceStep } from './trace.js';
 export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from './plan.js';
 export * from './decoding/index.js';
 

@@ -44,7 +44,7 @@ export interface ModelInfo {
   readonly device: 'cpu' | 'cuda' | 'ref';
   /** The same in words: `'cpu (AVX2, 2 threads)'`. */
   readonly backend: string;
-  /** Memory of the weights. */
+  /** Bytes of the weights in memory. Models that a process loads from the same file share them. */
   readonly weightBytes: number;
   /** `bytes`: of all parts of a split file. */
   readonly file: { readonly path: string; readonly bytes: number };

@@ -46,7 +46,10 @@ export interface LoadOptions {
   chatTemplate?: string;
   /** Ends the loading with `ABORTED`. */
   signal?: AbortSignal;
-  /** Bytes of the weights that are ready, and all of them. An error thrown here ends the loading. */
+  /**
+   * Bytes of the tensors that are ready, and all of them: rises, at most some 50 times a second, and
+   * ends with `loaded === total`. An error thrown here ends the loading.
+   */
   onProgress?: (progress: { loaded: number; total: number }) => void;
 }
 
@@ -65,6 +68,10 @@ const loadOptionNames = [
 
 /**
  * Loads a GGUF file; of a split one (`-00001-of-0000N`), give any part.
+ *
+ * Models of the same file share their weights, on whichever threads of the process they are loaded:
+ * from the second on, loading takes next to no time and memory. `device` and `isa` must be the same;
+ * all other options may differ. The memory is free when the last of them is disposed of.
  *
  * Rejects with `FILE_ERROR`, `BAD_GGUF`, `UNSUPPORTED_ARCHITECTURE`, `UNSUPPORTED_TYPE`, `NO_CUDA`,
  * `NO_BINARY`, `OUT_OF_MEMORY`, `ABORTED`, and with `INVALID_ARGUMENT` for options that are
@@ -237,7 +244,8 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Frees the weights and all sessions. Running steps reject with `DISPOSED` first.
+   * Frees all sessions, and the weights unless other models share them. Running steps reject with
+   * `DISPOSED` first.
    * @returns resolves when the memory is free; the same promise on later calls
    */
   dispose(): Promise<void> {

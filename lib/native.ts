@@ -185,6 +185,8 @@ export interface NativeBinding {
     options: NativeLoadOptions,
     progress?: (done: number, total: number) => void,
   ): NativeTask<NativeModel>;
+  /** All weights that this process holds, on every thread; those that models share count once. */
+  weightsHeld(): { count: number; bytes: number };
   /** Runs a commit rule on given statistics and a canvas; writes the canvas. For cross-checks. */
   applyRule(
     rule: NativeCommit,

@@ -1,23 +1,32 @@
 /** From the options of `generate` to the facts of a run: checks, defaults, prompt, canvas. */
 import { LacunaError } from './errors.js';
-import type { AnswerView } from './generation.js';
+import type { AnswerView } from './frames.js';
+import type { ForwardPlan } from './forward.js';
 import { absoluteBlocks, blocks, wholeAnswer } from './decoding/blocks.js';
-import { autoCache } from './decoding/caches/auto.js';
+import { pickCache } from './decoding/caches/auto.js';
 import { exactCache } from './decoding/caches/block-causal.js';
+import { refuseCombinations } from './decoding/combine.js';
 import { dream } from './decoding/dream.js';
+import { fixedLength } from './decoding/length.js';
 import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
+import { factsOf } from './decoding/named.js';
 import { threshold } from './decoding/threshold.js';
 import type {
+  AdaptPolicy,
   BlockPlan,
   CachePlan,
   CachePolicy,
   DecodePolicy,
   Decoder,
+  LengthPlan,
+  LengthPolicy,
+  RefinePolicy,
+  Refinement,
   RunFacts,
 } from './decoding/policy.js';
 import { chatTokens, type ChatMessage, type ChatOptions } from './text/template.js';
 import type { Tokenizer } from './text/tokenizer.js';
-import type { Commit, StepRequest, StepResult } from './types.js';
+import type { StepRequest, StepResult } from './types.js';
 import {
   abortSignal,
   boolean,
@@ -33,7 +42,7 @@ import {
 export type Prompt = string | readonly ChatMessage[] | ArrayLike<number>;
 
 export interface GenerateOptions {
-  /** Length of the answer in tokens. Default 128. */
+  /** Length of the answer in tokens; with a length plan that grows, the most it can be. Default 128. */
   maxTokens?: number;
   /**
    * Which positions get their token at each step. Default by the model: full attention without a
@@ -48,10 +57,14 @@ export interface GenerateOptions {
    */
   blocks?: BlockPlan;
   /**
-   * Which rows each forward computes. `'auto'` picks by the model, the canvas and the blocks, see
-   * `autoCache`; the result says what. Default `exactCache()`: nothing is approximated.
+   * Which rows each forward computes. Default `exactCache()`: nothing is approximated. `'auto'` picks
+   * by the model, the canvas and the blocks; `policies.cache` of the result says what, and why.
    */
   cache?: CachePlan | 'auto';
+  /** How long the answer is. Default `fixedLength()`: `maxTokens`. */
+  length?: LengthPlan;
+  /** What goes along with the decoder, in this order. Default: nothing. */
+  refine?: Refinement | readonly Refinement[];
   /** 0 (default): the most probable token. > 0: a sample of softmax(z / temperature). */
   temperature?: number;
   /** Sample among the k most probable tokens. Default: all. */
@@ -91,7 +104,8 @@ export interface GenerationSession {
     request?: StepRequest<GenerationSession>,
     options?: { signal?: AbortSignal },
   ): Promise<StepResult>;
-  commit(commits: Commit[]): void;
+  /** A copy: canvas, keys and values. */
+  fork(): GenerationSession;
   dispose(): void;
 }
 
@@ -109,6 +123,11 @@ export interface GenerationModel {
   /** Throws `UNSUPPORTED_TOKENIZER` where there is none. */
   readonly tokenizer: Tokenizer;
   createSession(options: { length: number }): GenerationSession;
+  /** One forward for several sessions; results in their order. */
+  step(
+    items: readonly (StepRequest<never> & { session: never })[], // sessions of this model
+    options?: { signal?: AbortSignal },
+  ): Promise<StepResult[]>;
 }
 
 const optionNames = [
@@ -116,6 +135,8 @@ const optionNames = [
   'decode',
   'blocks',
   'cache',
+  'length',
+  'refine',
   'temperature',
   'topK',
   'topP',
@@ -145,6 +166,8 @@ export function checkOptions({ info }: GenerationModel, options: GenerateOptions
     decode: policy('decode', decode ?? usual.decode, 'threshold({ tau: 0.9 })'),
     blocks: policy('blocks', options.blocks ?? usual.blocks, 'blocks(32)'),
     cache: cachePlan(options.cache ?? exactCache()),
+    length: policy('length', options.length ?? fixedLength(), 'growUntilEos()'),
+    refine: refinements(options.refine),
     temperature: number('temperature', options.temperature ?? 0, { min: 0 }),
     topK: topK === undefined ? undefined : integer('topK', topK, { min: 1 }),
     topP,
@@ -164,8 +187,16 @@ function policy<Policy>(name: string, value: Policy, example: string): Policy {
   return invalid(name, value, `a policy, such as ${example}`);
 }
 
-function cachePlan(value: CachePlan | 'auto'): CachePlan {
-  return value === 'auto' ? autoCache() : policy('cache', value, "dualCache(), or 'auto'");
+function cachePlan(value: CachePlan | 'auto'): CachePlan | 'auto' {
+  return value === 'auto' ? value : policy('cache', value, "dualCache(), or 'auto'");
+}
+
+function refinements(value: GenerateOptions['refine']): Refinement[] {
+  const list = Array.isArray(value) ? (value as readonly Refinement[]) : [value as Refinement];
+  const given = value === undefined ? [] : list;
+  return given.map((item, i) =>
+    policy(given.length > 1 ? `refine[${i}]` : 'refine', item, 'editTokens()'),
+  );
 }
 
 /** What suits the kind of model best known to use it so. */
@@ -184,15 +215,27 @@ function attentionBlock({ attention }: GenerationModel['info']): number {
   return attention === 'causal' ? 1 : attention.blockCausal;
 }
 
-/** The canvas of a run: prompt, answer, blocks. */
-export function layOut(
-  model: GenerationModel,
-  prompt: Prompt,
-  settings: Settings,
-): { run: RunFacts; view: Omit<AnswerView, 'cache'> } {
+/** Everything the loop needs, settled before the first forward. */
+export interface Plan {
+  run: RunFacts;
+  view: AnswerView;
+  forward: ForwardPlan;
+  decode: DecodePolicy;
+  /** Whether the decoder may take tokens back or edit them. */
+  revises: boolean;
+  cache: CachePolicy;
+  adapt: AdaptPolicy | undefined;
+  length: LengthPolicy;
+  refine: readonly RefinePolicy[];
+  /** Nothing but the decoder has a say in what a step commits. */
+  simple: boolean;
+  stopAtEos: boolean;
+}
+
+/** Calls the roles once; they refuse what does not fit together. */
+export function planOf(model: GenerationModel, prompt: Prompt, settings: Settings): Plan {
   const { info } = model;
-  const { maxTokens, steps, temperature, seed } = settings;
-  const mask = info.tokens.mask;
+  const { mask } = info.tokens;
   if (mask === undefined) {
     throw new LacunaError(
       'INVALID_ARGUMENT',
@@ -202,38 +245,88 @@ export function layOut(
   const tokenizer = usableTokenizer(model, prompt);
   const ids = promptIds(model, prompt, settings);
   refuseMask(ids, mask);
-  const { length, blocks } = settings.blocks(ids.length, maxTokens);
-  if (info.context > 0 && length > info.context) {
-    throw new LacunaError(
-      'INVALID_ARGUMENT',
-      `maxTokens: the prompt of ${ids.length} tokens and ${maxTokens} more make a canvas of ` +
-        `${length}, but the model's context is ${info.context}; shorten one of them`,
-    );
-  }
   const { eos, eot = tokenizer?.eot } = info.tokens;
-  const ends = new Set([eos, eot].filter((token) => token !== undefined));
+  const { adapt, ...layout } = settings.blocks(ids.length, settings.maxTokens);
+  const attention = { attentionBlock: attentionBlock(info) };
+  const cache = settings.cache === 'auto' ? pickCache({ ...layout, ...attention }) : settings.cache;
+  const run = factsOfRun(info, ids.length, { ...settings, cache }, { mask, eos, eot });
+  const length = settings.length(run);
+  const decode = settings.decode(run);
+  const refine = settings.refine.map((refinement) => refinement(run));
+  const { maxTokens, cfgScale, suppress, stopAtEos, temperature, topK, topP, seed } = settings;
+  const initial = settings.blocks(ids.length, length.initial ?? maxTokens).length;
+  const { logitShift } = info;
   return {
-    run: {
-      prompt: ids.length,
-      length,
-      blocks,
-      steps,
-      temperature,
-      seed,
-      tokens: { mask, eos, eot },
-      attentionBlock: attentionBlock(info),
-      logitShift: info.logitShift,
+    run,
+    view: {
+      prompt: ids,
+      maxTokens,
+      initial: initial - ids.length,
+      capacity: layout.length - ids.length,
+      mask,
+      ends: run.ends,
+      blocks: layout.blocks.length,
+      tokenizer,
     },
-    view: { prompt: ids, maxTokens, mask, ends, blocks: blocks.length, tokenizer },
+    forward: {
+      model,
+      prompt: ids,
+      capacity: layout.length,
+      logitShift,
+      sampling: { temperature, topK, topP, seed },
+      cfgScale,
+      suppress,
+    },
+    decode,
+    revises: run.policies.decode.traits.includes('revises'),
+    cache: cache(run),
+    adapt: adapt?.(run),
+    length,
+    refine,
+    simple: refine.length === 0 && length.resize === undefined,
+    stopAtEos,
   };
 }
 
-/** Calls the roles once; they refuse what does not fit together. */
-export function policies(
-  run: RunFacts,
-  { decode, cache }: Settings,
-): { decode: DecodePolicy; cache: CachePolicy } {
-  return { decode: decode(run), cache: cache(run) };
+function factsOfRun(
+  info: GenerationModel['info'],
+  prompt: number,
+  settings: Settings & { cache: CachePlan },
+  tokens: RunFacts['tokens'],
+): RunFacts {
+  const { maxTokens, steps, temperature, seed, decode, blocks, length, cache, refine } = settings;
+  const layout = blocks(prompt, maxTokens);
+  if (info.context > 0 && layout.length > info.context) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `maxTokens: the prompt of ${prompt} tokens and ${maxTokens} more make a canvas of ` +
+        `${layout.length}, but the model's context is ${info.context}; shorten one of them`,
+    );
+  }
+  const policies = {
+    decode: factsOf(decode),
+    blocks: factsOf(blocks),
+    length: factsOf(length),
+    cache: factsOf(cache),
+    refine: refine.map(factsOf),
+  };
+  refuseCombinations(policies);
+  return {
+    prompt,
+    length: layout.length,
+    maxTokens,
+    blocks: layout.blocks,
+    steps,
+    temperature,
+    seed,
+    tokens,
+    ends: new Set([tokens.eos, tokens.eot].filter((token) => token !== undefined)),
+    architecture: info.architecture,
+    vocabulary: info.vocabulary,
+    attentionBlock: attentionBlock(info),
+    logitShift: info.logitShift,
+    policies,
+  };
 }
 
 /** Token ids need none: a model without a tokenizer generates too, only without text. */

@@ -42,7 +42,8 @@ enum class Use {
   experts,  // (depth, rows, cols): one matrix per expert
 };
 
-// A weight as the backend keeps it. Read-only after upload, shared by all sessions of a model.
+// A weight as the backend keeps it. Read-only after upload. Models may share it, so it does not
+// depend on the Backend object that uploaded it and may outlive it.
 struct Weight {
   virtual ~Weight() = default;
   std::string name;
@@ -50,7 +51,7 @@ struct Weight {
   int64_t cols = 0, rows = 0, depth = 1;
   size_t bytes = 0;  // resident bytes in the backend
 };
-using WeightPtr = std::unique_ptr<Weight>;
+using WeightPtr = std::shared_ptr<const Weight>;
 
 enum class Epilogue {
   store,  // y = Wx + b
@@ -84,8 +85,8 @@ struct AttentionShape {
   float scale = 0;                          // on q·k, 1 / sqrt(headDim)
 };
 
-// The rows of one session in a step. `attend` first writes the fresh K/V of its ordinary rows to
-// the session's memory, then lets every row look at its keys:
+// The rows of one session in a step. `attend` first writes the fresh K/V of the ordinary rows of
+// all segments to the sessions' memory, then lets every row look at its keys:
 //   ordinary row r: visible[0 .. limit[r])
 //   shadow row r:   the same without the positions positions[r] and hidden[r - (rows - shadows)],
 //                   plus its own fresh K/V.
@@ -96,6 +97,8 @@ struct Segment {
   int firstRow = 0;                    // of q, k, v, o
   int rows = 0;                        // all rows of the segment; the shadow rows come last
   int shadows = 0;                     // how many of them are shadow rows
+  bool storeOnly = false;              // K/V is written, but no row attends: no rows of q and o, no
+                                       // shadows, and visible and limit are not read
   const int32_t* positions = nullptr;  // (rows) canvas positions
   const int32_t* visible = nullptr;    // (visibleCount) key positions, ascending
   int visibleCount = 0;
@@ -182,6 +185,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // "cpu (AVX2, 2 threads)"
+  // What decides how weights lie in memory: backends of equal layouts can share them. "cpu avx2"
+  virtual std::string layout() const = 0;
 
   // Uninitialised, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
   // the bytes asked for.
@@ -210,7 +215,8 @@ class Backend {
   // In place on x (n, heads * headDim).
   virtual void rope(Tensor x, int headDim, std::span<const int32_t> positions,
                     const Rope& rope) = 0;
-  // o, q (n, heads * headDim); k, v (n, kvHeads * headDim).
+  // o, q (n, heads * headDim); k, v (n or more, kvHeads * headDim): rows past n are those of
+  // store-only segments. Several segments may share the keys and values of one session.
   virtual void attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
                       const AttentionShape& shape) = 0;
   // y (n, dim) += experts(x (n, dim)).

@@ -1,12 +1,12 @@
-// Builds lacuna.node (with --tests also lacuna-ops and lacuna-fuzz) into build/Release if it is
-// missing or older than its sources; says nothing when there is nothing to do.
+// Builds lacuna.node (with --tests also lacuna-ops, lacuna-steps and lacuna-fuzz) into build/Release
+// if it is missing or older than its sources; says nothing when there is nothing to do.
 import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildNative, outputDir, root } from './native-build.mjs';
 
 const sources = ['CMakeLists.txt', 'native', 'cuda'];
-const testSources = [...sources, 'test/ops', 'test/fuzz'];
+const testSources = [...sources, 'test/ops', 'test/steps', 'test/fuzz'];
 
 /** Newest modification time under the paths, in ms. Folders count too: a removed file is a change. */
 function newest(paths) {

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import {
   absoluteBlocks,
-  autoCache,
   blockCausalCache,
   blocks,
   dkvCache,
@@ -52,7 +51,7 @@ const scenes = [
 ];
 
 /** For models with full attention; the first is what the others are compared to. */
-const approximations: CachePlan[] = [
+const approximations: (CachePlan | 'auto')[] = [
   noCache(),
   prefixCache(),
   prefixCache({ refresh: 4 }),
@@ -65,9 +64,9 @@ const approximations: CachePlan[] = [
   dpad(),
   dpad({ cache: prefixCache() }),
   dpad({ cache: dualCache() }),
-  autoCache(),
+  'auto',
 ];
-const exactOnes: CachePlan[] = [noCache(), blockCausalCache(), autoCache()];
+const exactOnes: (CachePlan | 'auto')[] = [noCache(), blockCausalCache(), 'auto'];
 
 interface Report extends Machine {
   settings: { prompts: number; tokens: number; blockLength: number; steps: number; runs: number };

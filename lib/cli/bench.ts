@@ -4,7 +4,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { syntheticShapes, writeSynthetic, type SyntheticShapeName } from '../gguf/synthetic.js';
-import { tensorTypes, type TensorType } from '../gguf/types.js';
+import { fileTypes, type FileType } from '../gguf/types.js';
 import type { Model } from '../model.js';
 import { benchCacheCommand } from './bench-cache.js';
 import { bytes, count, digits3, duration, fields, table } from './format.js';
@@ -32,7 +32,7 @@ import { withModel } from './show.js';
 
 interface BenchFlags extends ModelFlags {
   synthetic?: SyntheticShapeName;
-  type: TensorType;
+  type: FileType;
   vocabulary?: number;
   rows: number;
   canvas?: number;
@@ -77,11 +77,7 @@ export function benchCommand(): Command {
         Object.keys(syntheticShapes),
       ),
     )
-    .addOption(
-      choice('--type <name>', 'tensor type of --synthetic', Object.keys(tensorTypes)).default(
-        'Q8_0',
-      ),
-    )
+    .addOption(choice('--type <name>', 'tensor type of --synthetic', fileTypes).default('Q8_0'))
     .option('--vocabulary <n>', 'tokens of --synthetic (default: by shape)', whole(256))
     .option('--rows <n>', 'rows of the whole forward', whole(1), 256)
     .option('--canvas <n>', 'canvas length, at least the rows (default: the rows)', whole(1))
@@ -197,9 +193,10 @@ function stepTable({ forward, block, peak }: Report): string {
     ...(experts ? [digits3(timing.moe)] : []),
     digits3(timing.attend),
     digits3(timing.head),
+    digits3(step.milliseconds - timing.linear - timing.moe - timing.attend - timing.head),
   ];
   const header = ['', '>rows', '>ms', '>rows/s', '>GOP/s', ...(peak ? ['>of peak'] : [])];
-  const parts = ['>linear ms', ...(experts ? ['>experts'] : []), '>attention', '>head'];
+  const parts = ['>linear ms', ...(experts ? ['>experts'] : []), '>attention', '>head', '>other'];
   return table([...header, ...parts], [row('forward', forward), row('block step', block)]);
 }
 

@@ -1,6 +1,5 @@
 /** The caches that the command line knows by name. */
 import {
-  autoCache,
   blockCausalCache,
   dkvCache,
   dllmCache,
@@ -14,13 +13,13 @@ import { UsageError } from './options.js';
 
 interface CacheEntry {
   about: string;
-  make(options: { refresh?: number }): CachePlan;
+  make(options: { refresh?: number }): CachePlan | 'auto';
   /** Takes --refresh. */
   refreshes?: true;
 }
 
 export const caches = {
-  auto: { about: 'picked by the model, the canvas and the blocks', make: autoCache },
+  auto: { about: 'picked by the model, the canvas and the blocks', make: () => 'auto' },
   none: { about: 'compute every token in every forward: exact', make: noCache },
   prefix: {
     about: 'keep what lies before the block; renewed once a block (Fast-dLLM)',
@@ -60,7 +59,10 @@ export const caches = {
 export type CacheName = keyof typeof caches;
 
 /** The plan for --cache and --refresh; `undefined` without --cache. */
-export function cachePlan(name: CacheName | undefined, refresh?: number): CachePlan | undefined {
+export function cachePlan(
+  name: CacheName | undefined,
+  refresh?: number,
+): CachePlan | 'auto' | undefined {
   const entry: CacheEntry | undefined = name && caches[name];
   if (refresh !== undefined && !entry?.refreshes) {
     const users = Object.entries<CacheEntry>(caches).filter(([, { refreshes }]) => refreshes);

@@ -1,5 +1,6 @@
 /** Follows a generation in a terminal: the canvas as it is denoised, and a status line below. */
-import type { Frame, Generation, GenerationResult } from '../generation.js';
+import type { Frame } from '../frames.js';
+import type { Generation, GenerationResult } from '../generation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import {
   canvasSpans,

@@ -1,13 +1,13 @@
 /** What `lacuna bench cache` measures: how far answers with a cache are from those without, and their speed. */
-import type { CachePlan } from '../decoding/index.js';
+import type { CachePlan, PolicyFacts } from '../decoding/index.js';
 import type { GenerationResult } from '../generation.js';
 import { leftToRight } from '../measure/left-to-right.js';
 import type { Model } from '../model.js';
-import { checkOptions, layOut, type GenerateOptions } from '../plan.js';
+import { checkOptions, planOf, type GenerateOptions } from '../plan.js';
 import { median } from './format.js';
 
 export interface CacheMeasurement {
-  /** As the result of a run names it. */
+  /** How it is written: `dualCache({ refresh: 4 })`. */
   cache: string;
   /** Why `auto` picked it. */
   reason?: string;
@@ -55,7 +55,7 @@ interface Answer {
 /** Answers with each of the caches. The first must be no cache: the others are compared to it. */
 export async function measureCaches(
   model: Model,
-  plans: readonly CachePlan[],
+  plans: readonly (CachePlan | 'auto')[],
   options: CacheBenchOptions,
 ): Promise<CacheMeasurement[]> {
   const answers = await timed(model, plans, options);
@@ -73,7 +73,7 @@ export async function measureCaches(
 /** (plans × prompts) Caches take turns, so that a slow moment of the machine meets all of them. */
 async function timed(
   model: Model,
-  plans: readonly CachePlan[],
+  plans: readonly (CachePlan | 'auto')[],
   { prompts, generate, runs, signal, onProgress }: CacheBenchOptions,
 ): Promise<Answer[][]> {
   const answers: Answer[][] = plans.map(() => []);
@@ -91,13 +91,13 @@ async function timed(
 }
 
 function speed(answers: Answer[], { generate }: CacheBenchOptions): CacheMeasurement {
-  const { name, reason } = answers[0].result.cache;
+  const { reason, ...facts } = answers[0].result.policies.cache;
   const total = (value: (answer: Answer) => number): number =>
     answers.reduce((sum, answer) => sum + value(answer), 0);
   const forwards = total(({ result }) => result.forwards);
   const milliseconds = total(({ times }) => median(times));
   return {
-    cache: name,
+    cache: called(facts),
     ...(reason !== undefined && { reason }),
     forwards,
     rows: total(({ result }) => result.trace.reduce((rows, step) => rows + step.rows, 0)),
@@ -109,7 +109,7 @@ function speed(answers: Answer[], { generate }: CacheBenchOptions): CacheMeasure
 
 async function quality(
   model: Model,
-  plan: CachePlan,
+  cache: CachePlan | 'auto',
   answers: Answer[],
   exact: Answer[],
   options: CacheBenchOptions,
@@ -124,7 +124,7 @@ async function quality(
     }
     const scores = await leftToRight(model, result.canvas, answer, signal);
     nats += scores.reduce((sum, score) => sum + score, 0);
-    const followed = await follow(model, plan, exact[k], options);
+    const followed = await follow(model, cache, exact[k], options);
     proposals += followed.proposals;
     agreed += followed.agreed;
   }
@@ -134,12 +134,12 @@ async function quality(
 /** Takes the steps of a run without a cache, with and without one, and compares what they propose. */
 async function follow(
   model: Model,
-  plan: CachePlan,
+  cache: CachePlan | 'auto',
   { prompt, result }: Answer,
   { generate, signal }: CacheBenchOptions,
 ): Promise<{ proposals: number; agreed: number }> {
-  const { run } = layOut(model, prompt, checkOptions(model, generate));
-  const cache = plan(run);
+  const plan = planOf(model, prompt, checkOptions(model, { ...generate, cache }));
+  const { run } = plan;
   using exact = model.createSession({ length: run.length });
   using cached = model.createSession({ length: run.length });
   for (const session of [exact, cached]) session.set(0, prompt);
@@ -151,7 +151,7 @@ async function follow(
     const range = run.blocks[block];
     const query = exact.masked.filter((p) => p >= range.start && p < range.end);
     const earlier = result.trace.slice(0, step).filter((other) => other.block === block);
-    const chosen = cache.rows({
+    const chosen = plan.cache({
       step,
       block,
       blockStep: earlier.length,
@@ -176,4 +176,13 @@ async function follow(
     changed = Int32Array.from(commits, ({ position }) => position);
   }
   return counts;
+}
+
+/** `dpad({ cache: dualCache() })` */
+function called({ name, options }: PolicyFacts): string {
+  const given = Object.entries(options as Record<string, number | PolicyFacts>);
+  const text = given.map(
+    ([key, value]) => `${key}: ${typeof value === 'object' ? called(value) : value}`,
+  );
+  return `${name}(${text.length > 0 ? `{ ${text.join(', ')} }` : ''})`;
 }

@@ -1,16 +1,27 @@
-/** What `lacuna bench` measures of a loaded model. */
+/** What `lacuna bench`, and the larger bench of the repository, measure of a loaded model. */
 import { blocks, dualCache, lowConfidence } from '../decoding/index.js';
+import type { TraceStep } from '../trace.js';
 import type { Model, ModelInfo } from '../model.js';
 import { native, type NativePeak } from '../native.js';
 import type { DiffusionSession } from '../session.js';
-import type { StepRequest, StepResult, StepTiming } from '../types.js';
+import type { StepRequest, StepTiming } from '../types.js';
 import { median } from './format.js';
 
 const blockRows = 32;
-const answer = 64; // tokens of the generation
-const fewest = 5; // runs
-const enough = 1500; // milliseconds of runs
-const tooLong = 20_000; // milliseconds after which fewer runs must do
+
+export const verbs = [
+  'embed',
+  'norm',
+  'linear',
+  'rope',
+  'attend',
+  'moe',
+  'head',
+  'commit',
+] as const;
+
+/** Milliseconds in each verb of a step, and in none of them. */
+export type Parts = Record<(typeof verbs)[number] | 'rest', number>;
 
 export interface StepMeasurement {
   rows: number;
@@ -24,15 +35,30 @@ export interface StepMeasurement {
   operations: number;
   /** 10⁹ operations a second. */
   gops: number;
-  /** Median milliseconds in each part of the forward. */
-  timing: Pick<StepTiming, 'linear' | 'moe' | 'attend' | 'head'>;
+  /** Medians; `rest` is what the call took beyond its verbs. */
+  timing: Parts;
 }
 
 export interface GenerationMeasurement {
+  prompt: number;
   tokens: number;
   forwards: number;
+  /** From the call to the result. */
   milliseconds: number;
   tokensPerSecond: number;
+  /** Means over the steps that computed so many rows; `rest` is what native code did beyond verbs. */
+  steps: { rows: number; count: number; milliseconds: number; timing: Parts }[];
+  accounting: Accounting;
+}
+
+/** Where the time of a generation went, as parts of 1. */
+export interface Accounting {
+  /** Of the native time of all steps, what the verbs add up to. */
+  verbs: number;
+  /** The same of the step that accounts for least. */
+  leastOfAStep: number;
+  /** Of the whole time, what was spent outside native steps: JavaScript and crossing the boundary. */
+  outside: number;
 }
 
 export interface Measurements {
@@ -41,7 +67,7 @@ export interface Measurements {
   forward: StepMeasurement;
   /** Only the rows of one block, as in its other steps with the dual cache. */
   block: StepMeasurement;
-  /** From token ids to the answer: blocks of 32, dual cache, two tokens a step. */
+  /** From token ids to the answer: blocks of 32, dual cache. */
   generation: GenerationMeasurement;
 }
 
@@ -53,52 +79,76 @@ export async function measureModel(
   using session = model.createSession({ length: canvas });
   const start = Math.max(0, Math.min(canvas - blockRows, Math.floor(rows / 2)));
   const block = { start, end: Math.min(canvas, start + blockRows) };
-  const measure = (request: StepRequest<DiffusionSession>): Promise<StepMeasurement> =>
-    repeat(() => session.step(request, { signal }), model.info, canvas);
   return {
     canvas,
-    forward: await measure({ rows: { start: 0, end: rows } }),
-    block: await measure({ rows: block }),
-    generation: await generation(model, signal),
+    forward: await measureStep(session, { rows: { start: 0, end: rows } }, { signal }),
+    block: await measureStep(session, { rows: block }, { signal }),
+    generation: await measureGeneration(model, { prompt: 32, tokens: 64, perStep: 2 }, signal),
   };
 }
 
-/** Nothing is committed, so every run does the same work. */
-async function repeat(
-  step: () => Promise<StepResult>,
-  info: ModelInfo,
-  keys: number,
+export interface Repeats {
+  signal?: AbortSignal;
+  /** Runs at least; default 5. */
+  fewest?: number;
+  /** Milliseconds of runs at least; default 1500. */
+  enough?: number;
+}
+
+const tooLong = 20_000; // milliseconds after which fewer runs must do
+
+/** Repeats a step that commits nothing, so that every run does the same work. */
+export async function measureStep(
+  session: DiffusionSession,
+  request: StepRequest<DiffusionSession>,
+  { signal, fewest = 5, enough = 1500 }: Repeats = {},
 ): Promise<StepMeasurement> {
-  const { rows, position } = await step(); // memory is touched for the first time: not counted
+  const options = signal ? { signal } : {};
+  // Memory is touched for the first time: not counted.
+  const { rows, position } = await session.step(request, options);
   const times: number[] = [];
-  const timings: StepTiming[] = [];
+  const timings: Parts[] = [];
   const start = performance.now();
   for (let spent = 0; (times.length < fewest || spent < enough) && spent < tooLong;) {
     const before = performance.now();
-    const { timing } = await step();
+    const { timing } = await session.step(request, options);
     const now = performance.now();
     times.push(now - before);
-    timings.push(timing);
+    timings.push(partsOf(timing, now - before));
     spent = now - start;
   }
   const milliseconds = median(times);
-  const part = (name: keyof StepTiming): number => median(timings.map((timing) => timing[name]));
-  const done = operations(info, rows, position.length, keys);
+  const { matrix, attention } = operations(
+    session.model.info,
+    rows,
+    position.length,
+    visibleKeys(request, session.length),
+  );
   return {
     rows,
     reported: position.length,
     runs: times.length,
     milliseconds,
     rowsPerSecond: (1000 * rows) / milliseconds,
-    operations: done,
-    gops: done / milliseconds / 1e6,
-    timing: {
-      linear: part('linear'),
-      moe: part('moe'),
-      attend: part('attend'),
-      head: part('head'),
-    },
+    operations: matrix + attention,
+    gops: (matrix + attention) / milliseconds / 1e6,
+    timing: combine(timings, median),
   };
+}
+
+function visibleKeys({ visible }: StepRequest, length: number): number {
+  return typeof visible === 'object' ? visible.length : (visible ?? length);
+}
+
+function partsOf(timing: StepTiming, whole: number): Parts {
+  const rest = verbs.reduce((left, verb) => left - timing[verb], whole);
+  const { embed, norm, linear, rope, attend, moe, head, commit } = timing;
+  return { embed, norm, linear, rope, attend, moe, head, commit, rest };
+}
+
+function combine(all: readonly Parts[], by: (values: number[]) => number): Parts {
+  const part = (name: keyof Parts): [string, number] => [name, by(all.map((one) => one[name]))];
+  return Object.fromEntries([...verbs, 'rest' as const].map(part)) as Parts;
 }
 
 /**
@@ -122,39 +172,94 @@ export function operations(
   rows: number,
   reported: number,
   keys: number,
-): number {
+): { matrix: number; attention: number } {
   const { layers, dim, heads, kvHeads, headDim, vocabulary } = info;
-  const attention = 2 * dim * headDim * (heads + kvHeads);
+  const projections = 2 * dim * headDim * (heads + kvHeads);
   const feedForward =
     info.experts > 0
       ? dim * info.experts + info.expertsUsed * 3 * dim * info.expertFfn
       : 3 * dim * info.ffn;
-  const perRow = 2 * (attention + feedForward) + 4 * keys * heads * headDim;
-  return rows * layers * perRow + reported * 2 * dim * vocabulary;
+  return {
+    matrix: rows * layers * 2 * (projections + feedForward) + reported * 2 * dim * vocabulary,
+    attention: rows * layers * 4 * keys * heads * headDim,
+  };
 }
 
-async function generation(model: Model, signal: AbortSignal): Promise<GenerationMeasurement> {
-  const { context, tokens } = model.info;
-  const special = new Set(Object.values(tokens));
-  const prompt = Array.from({ length: 32 }, (_, i) => i + 32).filter((id) => !special.has(id));
-  const room = context > 0 ? context - prompt.length : answer;
+export interface GenerationShape {
+  /** Tokens of the prompt. */
+  prompt: number;
+  /** Tokens to make. */
+  tokens: number;
+  /** Tokens that a step commits. */
+  perStep: number;
+}
+
+/** One generation with blocks of 32 and the dual cache. Shorter if the model's context is. */
+export async function measureGeneration(
+  model: Model,
+  shape: GenerationShape,
+  signal?: AbortSignal,
+): Promise<GenerationMeasurement> {
+  const { context, tokens: special } = model.info;
+  const taken = new Set(Object.values(special));
+  const prompt = Array.from({ length: shape.prompt + taken.size }, (_, i) => i + 32)
+    .filter((id) => !taken.has(id))
+    .slice(0, shape.prompt);
+  const room = context > 0 ? context - prompt.length : shape.tokens;
+  const before = performance.now();
   const { result } = model.generate(prompt, {
-    maxTokens: Math.max(1, Math.min(answer, room)),
-    decode: lowConfidence({ steps: answer / 2 }),
+    maxTokens: Math.max(1, Math.min(shape.tokens, room)),
+    decode: lowConfidence({ steps: shape.tokens / shape.perStep }),
     blocks: blocks(blockRows),
     cache: dualCache(),
     stopAtEos: false,
-    signal,
+    ...(signal && { signal }),
   });
-  const { canvas, forwards, timing } = await result;
-  const made = canvas.length - prompt.length;
+  const { canvas, forwards, trace } = await result;
+  const milliseconds = performance.now() - before;
+  const tokens = canvas.length - prompt.length;
   return {
-    tokens: made,
+    prompt: prompt.length,
+    tokens,
     forwards,
-    milliseconds: timing.total,
-    tokensPerSecond: (1000 * made) / timing.total,
+    milliseconds,
+    tokensPerSecond: (1000 * tokens) / milliseconds,
+    ...account(trace, milliseconds),
   };
 }
+
+function account(
+  trace: readonly TraceStep[],
+  milliseconds: number,
+): Pick<GenerationMeasurement, 'steps' | 'accounting'> {
+  const done = trace.flatMap(({ rows, timing }) =>
+    timing ? [{ rows, total: timing.total, parts: partsOf(timing, timing.total) }] : [],
+  );
+  const kinds = [...new Set(done.map(({ rows }) => rows))].sort((a, b) => b - a);
+  const steps = kinds.map((rows) => {
+    const same = done.filter((step) => step.rows === rows);
+    return {
+      rows,
+      count: same.length,
+      milliseconds: mean(same.map(({ total }) => total)),
+      timing: combine(
+        same.map(({ parts }) => parts),
+        mean,
+      ),
+    };
+  });
+  const total = sum(done.map((step) => step.total));
+  const rest = sum(done.map(({ parts }) => parts.rest));
+  const accounting = {
+    verbs: 1 - rest / total,
+    leastOfAStep: Math.min(...done.map(({ total, parts }) => 1 - parts.rest / total)),
+    outside: 1 - total / milliseconds,
+  };
+  return { steps, accounting };
+}
+
+const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
+const mean = (values: number[]): number => sum(values) / values.length;
 
 /** 10⁹ operations a second. */
 export type Peak = NativePeak;

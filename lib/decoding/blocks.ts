@@ -1,4 +1,5 @@
 import { integer } from '../validate.js';
+import { named } from './named.js';
 import type { Range } from '../types.js';
 import type { BlockPlan } from './policy.js';
 
@@ -10,10 +11,10 @@ import type { BlockPlan } from './policy.js';
  */
 export function blocks(size = 32): BlockPlan {
   integer('blocks(size)', size, { min: 1 });
-  return (prompt, maxTokens) => {
+  return named('blocks', size, (prompt, maxTokens) => {
     const length = prompt + maxTokens;
     return { length, blocks: ranges(prompt, length, size) };
-  };
+  });
 }
 
 /**
@@ -25,18 +26,18 @@ export function blocks(size = 32): BlockPlan {
  */
 export function absoluteBlocks(size: number): BlockPlan {
   integer('absoluteBlocks(size)', size, { min: 1 });
-  return (prompt, maxTokens) => {
+  return named('absoluteBlocks', size, (prompt, maxTokens) => {
     const length = Math.ceil((prompt + maxTokens) / size) * size;
     return { length, blocks: ranges(Math.floor(prompt / size) * size, length, size) };
-  };
+  });
 }
 
 /** One block: the whole answer at once. Source: Dream; LLaDA with `block_length = gen_length`. */
 export function wholeAnswer(): BlockPlan {
-  return (prompt, maxTokens) => ({
+  return named('wholeAnswer', {}, (prompt, maxTokens) => ({
     length: prompt + maxTokens,
     blocks: [{ start: prompt, end: prompt + maxTokens }],
-  });
+  }));
 }
 
 function ranges(start: number, end: number, size: number): Range[] {

@@ -1,6 +1,7 @@
 import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
 import type { Score } from '../types.js';
 import type { Decision, Decoder, RunFacts, StepState } from './policy.js';
+import { named } from './named.js';
 import { Stream, gumbel, uniform } from './philox.js';
 import { stepsPerBlock, timesteps, transferRate } from './schedule.js';
 
@@ -50,12 +51,16 @@ export function dream(options: DreamOptions = {}): Decoder {
   const algTemp = number(`${name}: algTemp`, options.algTemp ?? 0, { min: 0 });
   const eps = number(`${name}: eps`, options.eps ?? 1e-3, { min: 1e-6, max: 0.5 });
   const allowMask = boolean(`${name}: literal`, options.literal ?? false);
-  return (run) => {
-    const times = stepsPerBlock(run, name, options.steps).map((steps) => timesteps(steps, eps));
+  const decoder: Decoder = (run) => {
+    const planned = stepsPerBlock(run, name, options.steps);
+    const grids = new Map<number, Float32Array>(); // steps -> times
     return (state) => {
-      const { block, blockStep, masked } = state;
-      if (blockStep >= times[block].length - 1) return undefined;
-      const rate = transferRate(times[block], blockStep);
+      const { block, blockStep, blockMasks, masked } = state;
+      const steps = planned?.[block] ?? blockMasks;
+      if (blockStep >= steps) return undefined;
+      const times = grids.get(steps) ?? timesteps(steps, eps);
+      grids.set(steps, times);
+      const rate = transferRate(times, blockStep);
       const request = { statistics: 'sampled', allowMask } as const;
       if (alg === 'origin') return transfer(run, state, rate, request);
       const k = Math.trunc(Math.fround(masked.length * rate));
@@ -64,6 +69,7 @@ export function dream(options: DreamOptions = {}): Decoder {
       return { request, commit: { score: scores[alg], bias, select: { kind: 'topK', k } } };
     };
   };
+  return named('dream', options, decoder, ['scheduled']);
 }
 
 /** `origin`: the positions do not depend on the model, so only theirs are reported. */

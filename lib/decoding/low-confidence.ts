@@ -1,6 +1,7 @@
 import { boolean, integer, knownKeys, oneOf } from '../validate.js';
 import type { CommitRule, Score } from '../types.js';
 import type { Decision, Decoder, RunFacts } from './policy.js';
+import { named } from './named.js';
 import { evenShare, stepsPerBlock } from './schedule.js';
 
 /** Options that `lowConfidence` and `randomOrder` share. */
@@ -43,7 +44,7 @@ export function lowConfidence(options: LowConfidenceOptions = {}): Decoder {
   knownKeys(name, options, [...lladaKeys, 'score']);
   const { score = 'probability' } = options;
   oneOf(`${name}: score`, score, ['probability', 'margin', 'negEntropy']);
-  return scheduled(name, score, options);
+  return named('lowConfidence', options, scheduled(name, score, options), ['scheduled']);
 }
 
 /**
@@ -53,7 +54,7 @@ export function lowConfidence(options: LowConfidenceOptions = {}): Decoder {
 export function randomOrder(options: LladaOptions = {}): Decoder {
   const name = 'randomOrder()';
   knownKeys(name, options, lladaKeys);
-  return scheduled(name, 'random', options);
+  return named('randomOrder', options, scheduled(name, 'random', options), ['scheduled']);
 }
 
 /**
@@ -67,7 +68,7 @@ export function topK(options: { k?: number; score?: Score } = {}): Decoder {
   const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as const;
   const score = oneOf(`${name}: score`, options.score ?? 'probability', scores);
   const commit: CommitRule = { score, select: { kind: 'topK', k } };
-  return () => () => ({ commit });
+  return named('topK', options, () => () => ({ commit }));
 }
 
 /**
@@ -78,7 +79,7 @@ export function topK(options: { k?: number; score?: Score } = {}): Decoder {
 export function leftToRight(options: { k?: number } = {}): Decoder {
   knownKeys('leftToRight()', options, ['k']);
   integer('leftToRight(): k', options.k ?? 1, { min: 1 });
-  return topK({ ...options, score: 'position' });
+  return named('leftToRight', options, topK({ ...options, score: 'position' }));
 }
 
 const lladaKeys = ['steps', 'logitsEosInf', 'confidenceEosEotInf', 'literal'];
@@ -92,8 +93,9 @@ function scheduled(name: string, score: Score, options: LladaOptions): Decoder {
     const steps = stepsPerBlock(run, name, options.steps);
     const request = tokenSets(run, options);
     return ({ block, blockStep, blockMasks }) => {
-      if (blockStep >= steps[block]) return undefined;
-      const k = evenShare(blockMasks, steps[block], blockStep);
+      const planned = steps?.[block] ?? blockMasks;
+      if (blockStep >= planned) return undefined;
+      const k = evenShare(blockMasks, planned, blockStep);
       return k === 0 ? {} : { request, commit: { score, select: { kind: 'topK', k } } };
     };
   };

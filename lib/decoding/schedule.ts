@@ -11,16 +11,26 @@ export function evenShare(total: number, steps: number, i: number): number {
 }
 
 /**
- * Steps for each block of a run: `steps` (default: the limit of the run, else one per answer
- * position) shared in proportion to the blocks' masks, at least one each. Blocks of one size whose
- * number divides `steps` get the same, as in LLaDA.
+ * Steps for each block of a run: `steps` (default: the limit of the run) shared in proportion to the
+ * blocks' masks, at least one each. Blocks of one size whose number divides `steps` get the same, as
+ * in LLaDA. `undefined` if nobody says how many: then each block takes one step per mask.
  *
- * Throws `INVALID_ARGUMENT` if there are fewer steps than blocks, or more than the run's limit.
+ * Throws `INVALID_ARGUMENT` if there are fewer steps than blocks, more than the run's limit, or if
+ * the canvas grows, so that nobody knows what to share them among.
  */
-export function stepsPerBlock(run: RunFacts, name: string, steps?: number): number[] {
+export function stepsPerBlock(run: RunFacts, name: string, steps?: number): number[] | undefined {
+  const planned = plannedSteps(run, name, steps);
+  if (planned === undefined) return undefined;
+  if (run.policies.length.traits.includes('grows')) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `${name}: steps must be left out with length: ${run.policies.length.name}(); how many ` +
+        'positions they are for is not known in advance',
+    );
+  }
   const masks = run.blocks.map(({ start, end }) => end - Math.max(start, run.prompt));
   let masksLeft = masks.reduce((sum, count) => sum + count, 0);
-  let stepsLeft = plannedSteps(run, name, steps, masksLeft);
+  let stepsLeft = planned;
   if (stepsLeft < masks.length) {
     throw new LacunaError(
       'INVALID_ARGUMENT',
@@ -37,12 +47,7 @@ export function stepsPerBlock(run: RunFacts, name: string, steps?: number): numb
   });
 }
 
-function plannedSteps(
-  run: RunFacts,
-  name: string,
-  steps: number | undefined,
-  masks: number,
-): number {
+function plannedSteps(run: RunFacts, name: string, steps: number | undefined): number | undefined {
   if (steps !== undefined && run.steps !== undefined && steps > run.steps) {
     throw new LacunaError(
       'INVALID_ARGUMENT',
@@ -50,7 +55,7 @@ function plannedSteps(
         'give one of the two',
     );
   }
-  return steps ?? run.steps ?? masks;
+  return steps ?? run.steps;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
 import type { CommitRule } from '../types.js';
+import { named } from './named.js';
 import type { Decoder } from './policy.js';
 
 export interface ThresholdOptions {
@@ -31,7 +32,7 @@ export function threshold(options: ThresholdOptions = {}): Decoder {
   const choices = ['model', 'sampled'] as const;
   const statistics = oneOf(`${name}: statistics`, options.statistics ?? 'model', choices);
   const commit: CommitRule = { select: { kind: 'threshold', tau, strict, min } };
-  return () => () => ({ request: { statistics }, commit });
+  return named('threshold', options, () => () => ({ request: { statistics }, commit }));
 }
 
 /**
@@ -47,7 +48,7 @@ export function factor(options: { factor?: number; literal?: boolean } = {}): De
   const value = number(`${name}: factor`, options.factor ?? 1, { min: 0 });
   const literal = boolean(`${name}: literal`, options.literal ?? false);
   const commit: CommitRule = { select: { kind: 'factor', factor: value, literal } };
-  return () => () => ({ commit });
+  return named('factor', options, () => () => ({ commit }));
 }
 
 /**
@@ -61,5 +62,5 @@ export function entropyBound(options: { gamma?: number } = {}): Decoder {
   knownKeys(name, options, ['gamma']);
   const gamma = number(`${name}: gamma`, options.gamma ?? 0.1, { min: 0 });
   const commit: CommitRule = { score: 'negEntropy', select: { kind: 'entropyBound', gamma } };
-  return () => () => ({ commit });
+  return named('entropyBound', options, () => () => ({ commit }));
 }

@@ -1,7 +1,7 @@
 import { LacunaError } from '../errors.js';
 import { byteTokens } from './byte-tokens.js';
 import { Random, WeightPool, randomData } from './random.js';
-import { tensorTypes, type TensorType } from './types.js';
+import { fileTypes, tensorTypes, type FileType, type TensorType } from './types.js';
 import { f32, writeGguf, type GgufTensor, type MetadataValue } from './writer.js';
 
 /** What a family of models fixes, as its files say it. */
@@ -83,9 +83,9 @@ export interface SyntheticShape {
 export interface SyntheticOptions extends SyntheticShape {
   /**
    * Of all matrices; default Q8_0. Rows that are no multiple of its block size become Q8_0 or F32.
-   * Norms, biases and routers are F32, as in real files.
+   * Norms, biases and routers are F32, as in real files. `Q4_K_M` mixes Q4_K and Q6_K.
    */
-  type?: TensorType;
+  type?: FileType;
   /** Default 1. */
   seed?: number;
   /** Default: none. `frequencyFactors` (headDim / 2) become the tensor rope_freqs.weight. */
@@ -170,8 +170,7 @@ function checkOptions(options: SyntheticOptions): void {
   };
   if (!Object.hasOwn(families, architecture))
     fail(`architecture is ${architecture}, must be one of ${syntheticArchitectures.join(', ')}`);
-  if (!Object.hasOwn(tensorTypes, type))
-    fail(`type is ${type}, must be one of ${Object.keys(tensorTypes).join(', ')}`);
+  if (!fileTypes.includes(type)) fail(`type is ${type}, must be one of ${fileTypes.join(', ')}`);
   if (options.headDim === undefined && dim % heads !== 0)
     fail(`dim (${dim}) must be a multiple of heads (${heads}), or headDim given`);
   if (heads % (options.kvHeads ?? heads) !== 0)
@@ -241,7 +240,7 @@ function plan(options: SyntheticOptions): Planned[] {
   const { dim, vocabulary, type = 'Q8_0', ropeScaling } = options;
   const matrix = (name: string, shape: readonly number[], gain = 1): Planned => ({
     name: `${name}.weight`,
-    type: fitting(type, shape[0]),
+    type: fitting(typeOf(type, name, options.layers), shape[0]),
     shape,
     sigma: gain / Math.sqrt(shape[0]),
   });
@@ -310,6 +309,21 @@ function planLayer(
     matrix(`${block}ffn_up_exps`, [dim, expertFfn, experts]),
     matrix(`${block}ffn_down_exps`, [expertFfn, dim, experts]),
   );
+}
+
+/**
+ * In llama.cpp's Q4_K_M the head, and in the first and last eighth of the layers and every third
+ * between them the value and down matrices, are Q6_K; the rest is Q4_K.
+ */
+function typeOf(type: FileType, name: string, layers: number): TensorType {
+  if (type !== 'Q4_K_M') return type;
+  if (name === 'output') return 'Q6_K';
+  const [, layer, matrix] = /^blk\.(\d+)\.(.*)$/.exec(name) ?? [];
+  if (!['attn_v', 'ffn_down', 'ffn_down_exps'].includes(matrix)) return 'Q4_K';
+  const eighth = Math.floor(layers / 8);
+  const i = Number(layer);
+  const fine = i < eighth || i >= Math.floor((7 * layers) / 8) || (i - eighth) % 3 === 2;
+  return fine ? 'Q6_K' : 'Q4_K';
 }
 
 function fitting(type: TensorType, cols: number): TensorType {

@@ -19,6 +19,11 @@ export const tensorTypes = {
 
 export type TensorType = keyof typeof tensorTypes;
 
+/** What a file of one kind is called: by the type of its matrices, or by a mix of types. */
+export type FileType = TensorType | 'Q4_K_M';
+
+export const fileTypes = [...Object.keys(tensorTypes), 'Q4_K_M'] as FileType[];
+
 /** Metadata value types of fixed size: number in the file and bytes. */
 export const scalarTypes = {
   u8: { id: 0, bytes: 1 },

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../cpu/peak.h"
+#include "../model/shared.h"
 #include "arguments.h"
 #include "errors.h"
 #include "handles.h"
@@ -129,6 +130,16 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value weightsHeld(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const HeldWeights held = heldWeights();
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("count", static_cast<double>(held.count));
+    object.Set("bytes", static_cast<double>(held.bytes));
+    return object;
+  });
+}
+
 // ---- applyRule -------------------------------------------------------------------------------
 
 Napi::Value applyRule(const Napi::CallbackInfo& info) {
@@ -157,7 +168,8 @@ Napi::Value applyRule(const Napi::CallbackInfo& info) {
     item.probability = probability;
     item.margin = margin;
     item.entropy = entropy;
-    lacuna::applyRule(item);
+    std::vector<Candidate> ranked;
+    lacuna::applyRule(item, ranked);
     std::copy(tokens.begin(), tokens.end(), canvas.Data());
     return toJs(info.Env(), item.committed);
   });
@@ -170,6 +182,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("peaks", Napi::Function::New<peaks>(env, "peaks"));
     exports.Set("inspect", Napi::Function::New<inspect>(env, "inspect"));
     exports.Set("load", Napi::Function::New<load>(env, "load"));
+    exports.Set("weightsHeld", Napi::Function::New<weightsHeld>(env, "weightsHeld"));
     exports.Set("applyRule", Napi::Function::New<applyRule>(env, "applyRule"));
     return exports;
   });

@@ -15,8 +15,13 @@ void ExternalMemory::set(uint64_t wanted) {
 
 ModelHandle::ModelHandle(Napi::Env env, const std::shared_ptr<Environment>& environment,
                          std::shared_ptr<Model> model)
-    : environment(environment), model(std::move(model)), memory(env), worker(environment) {
-  memory.set(this->model->weightBytes);
+    : environment(environment),
+      model(std::move(model)),
+      stepper(std::make_shared<Stepper>(*this->model)),
+      memory(env),
+      worker(environment) {
+  // In full even where models share weights: whichever is collected last frees them.
+  memory.set(this->model->weights->bytes);
 }
 
 Model& ModelHandle::live() const {

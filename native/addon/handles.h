@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../model/model.h"
-#include "../session/session.h"
+#include "../session/stepper.h"
 #include "task.h"
 
 // What the JavaScript objects hold, and who owns what: a session keeps its model alive, a model
@@ -37,6 +37,7 @@ struct ModelHandle {
 
   const std::shared_ptr<Environment> environment;
   std::shared_ptr<Model> model;  // null: disposed of
+  std::shared_ptr<Stepper> stepper;
   std::set<SessionHandle*> sessions;
   ExternalMemory memory;
   Worker worker;  // ends before everything above

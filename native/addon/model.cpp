@@ -87,7 +87,7 @@ Napi::Value ModelObject::backend(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::weightBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    return Napi::Number::New(info.Env(), static_cast<double>(handle->live().weightBytes));
+    return Napi::Number::New(info.Env(), static_cast<double>(handle->live().weights->bytes));
   });
 }
 
@@ -132,12 +132,12 @@ Napi::Value ModelObject::step(const Napi::CallbackInfo& info) {
       addItem(*job, *handle, Reader(items.Get(i), "step"));
     }
     for (const auto& session : job->sessions) session->idle();  // a getter may have changed it
-    Model* const model = &handle->live();
+    handle->live();
 
     const auto task = std::make_shared<Task>(env);
-    task->work = [job, model](Task& self) {
+    task->work = [job, stepper = handle->stepper.get()](Task& self) {
       const auto start = std::chrono::steady_clock::now();
-      job->results = lacuna::step(*model, job->requests, self.cancelled);
+      stepper->step(job->requests, job->results, self.cancelled);
       const std::chrono::duration<double, std::milli> spent =
           std::chrono::steady_clock::now() - start;
       job->milliseconds = spent.count();
@@ -172,6 +172,7 @@ Napi::Value ModelObject::dispose(const Napi::CallbackInfo& info) {
       if (session->session) garbage->push_back(std::move(session->session));
       session->dispose();
     }
+    garbage->push_back(std::move(handle->stepper));
     garbage->push_back(std::move(handle->model));
     handle->memory.set(0);
 

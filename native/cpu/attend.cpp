@@ -31,7 +31,8 @@ void CpuBackend::packKeys(std::span<const Segment> segments, const AttentionShap
   size_t keys = 0, values = 0;
   for (size_t i = 0; i < segments.size(); i++) {
     PackedSegment& p = packedSegments[i];
-    p.capacity = (segments[i].visibleCount + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+    const int count = segments[i].storeOnly ? 0 : segments[i].visibleCount;
+    p.capacity = (count + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
     p.keyFloats = static_cast<size_t>(p.capacity) * static_cast<size_t>(dim);
     p.valueFloats = static_cast<size_t>(p.capacity) * width;
     p.keys = keys;
@@ -113,6 +114,7 @@ void CpuBackend::attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const 
   float* scratch = attentionWork.get<float>(work * static_cast<size_t>(pool.count()));
   attentionChunks.clear();
   for (size_t i = 0; i < segments.size(); i++) {
+    if (segments[i].storeOnly) continue;
     for (int head = 0; head < shape.heads; head++) {
       for (int first = 0; first < segments[i].rows; first += kRowsPerChunk) {
         attentionChunks.push_back({static_cast<int>(i), head, first});

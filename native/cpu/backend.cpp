@@ -97,7 +97,7 @@ void CpuBackend::norm(Tensor y, Tensor x, const Weight& scale, float eps,
 
 Quantised CpuBackend::quantise(const float* x, int n, const Panels& w) {
   const QuantisedOf wanted{x, n, w.cols, w.group, w.precise};
-  if (wanted == quantisedOf) return quantised;
+  if (wanted.firstOf(quantisedOf)) return quantised;
   const int cols = w.cols, group = w.group;
   const size_t rows = static_cast<size_t>(n), width = static_cast<size_t>(cols);
   int8_t* q = quantisedBytes.get<int8_t>(rows * width);
@@ -195,10 +195,10 @@ void CpuBackend::rope(Tensor x, int headDim, std::span<const int32_t> positions,
 }
 
 void CpuBackend::prepareRope(std::span<const int32_t> positions, const Rope& rope) {
-  const bool same =
-      rope.interleaved == ropeOf.interleaved && rope.dims == ropeOf.dims &&
-      rope.magnitude == ropeOf.magnitude && rope.frequencies == ropeOf.frequencies &&
-      std::equal(positions.begin(), positions.end(), ropePositions.begin(), ropePositions.end());
+  const bool same = rope.interleaved == ropeOf.interleaved && rope.dims == ropeOf.dims &&
+                    rope.magnitude == ropeOf.magnitude && rope.frequencies == ropeOf.frequencies &&
+                    positions.size() <= ropePositions.size() &&
+                    std::equal(positions.begin(), positions.end(), ropePositions.begin());
   if (same) return;
   ropeOf = rope;
   ropePositions.assign(positions.begin(), positions.end());
@@ -223,6 +223,11 @@ void CpuBackend::prepareRope(std::span<const int32_t> positions, const Rope& rop
       }
     }
   });
+}
+
+void CpuBackend::commit(CommitBatch& batch) {
+  const Stopwatch watch(times.commit);
+  Backend::commit(batch);
 }
 
 }  // namespace lacuna::cpu

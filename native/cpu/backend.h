@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "../backend.h"
+#include "../session/commit.h"
 #include "head.h"
 #include "kernels.h"
 #include "pages.h"
@@ -31,6 +32,7 @@ class CpuBackend final : public Backend {
   CpuBackend(int threads, const Kernels& kernels);
 
   std::string name() const override;
+  std::string layout() const override { return std::string("cpu ") + kernels.name; }
   MemoryPtr alloc(size_t floats, const Memory* source) override;
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
   void begin() override;
@@ -48,6 +50,7 @@ class CpuBackend final : public Backend {
   void moe(Tensor y, Tensor x, const Experts& experts) override;
   void head(HeadResult& result, Tensor x, const Weight& w, std::span<const HeadRow> rows,
             std::span<const HeadOptions> options) override;
+  void commit(CommitBatch& batch) override;
 
  private:
   // One segment's visible keys and values, packed: head h starts h · keyFloats further.
@@ -83,7 +86,11 @@ class CpuBackend final : public Backend {
     const float* x = nullptr;
     int n = 0, cols = 0, group = 0;
     bool precise = false;
-    bool operator==(const QuantisedOf&) const = default;
+    // All rows of this are among the first ones of the other.
+    bool firstOf(const QuantisedOf& other) const {
+      return x == other.x && n <= other.n && cols == other.cols && group == other.group &&
+             precise == other.precise;
+    }
   } quantisedOf;
   Quantised quantised;
   Scratch quantisedBytes, quantisedFine, quantisedScales, quantisedSums;

@@ -44,7 +44,7 @@ class HeadPass {
   const HeadOptions& optionsOf(size_t row) const {
     return options[static_cast<size_t>(rows[row].options)];
   }
-  RowReducer reducer(int span, size_t row) const {
+  RowReducer reducer(int span, size_t row, int thread = 0) const {
     const HeadScratch::Row& layout = scratch.rows[row];
     const size_t at = static_cast<size_t>(span);
     return {kernels,
@@ -52,6 +52,7 @@ class HeadPass {
             optionsOf(row),
             layout,
             partials[at * rows.size() + row],
+            reached[static_cast<size_t>(thread) * rows.size() + row],
             lists + at * listEntries + layout.listAt,
             probes + layout.probeAt};
   }
@@ -59,7 +60,7 @@ class HeadPass {
     if (layout.logitsAt < 0) return;
     std::copy_n(z, n, result.logits.data() + layout.logitsAt * vocabulary + t0);
   }
-  void reduceSpan(int span, float* logits, const GemmInput& in);
+  void reduceSpan(int span, int thread, float* logits, const GemmInput& in);
   void reduceRow(size_t row, const HeadScratch::Group& g, int thread);
   void keepLargest(const RowReducer& r, const float* z, float* kept, int32_t* order) const;
 
@@ -76,6 +77,7 @@ class HeadPass {
   PartialHead* partials = nullptr;  // (spans, rows)
   ListEntry* lists = nullptr;       // (spans, listEntries)
   float* probes = nullptr;
+  float* reached = nullptr;  // (threads, rows)
 };
 
 void HeadPass::layOut() {
@@ -122,6 +124,9 @@ void HeadPass::layOut() {
   lists = scratch.lists.get<ListEntry>(all * listEntries);
   std::fill_n(lists, all * listEntries, ListEntry{});
   probes = scratch.probes.get<float>(probe);
+  const size_t threads = static_cast<size_t>(pool.count());
+  reached = scratch.reached.get<float>(threads * n);
+  std::fill_n(reached, threads * n, kNever);
 }
 
 const float* HeadPass::writeLines(Tensor x) {
@@ -170,7 +175,7 @@ void HeadPass::reduceInBlocks(const GemmInput& in) {
   const size_t each = static_cast<size_t>(kLines) * kBlock;
   float* logits = scratch.logits.get<float>(each * static_cast<size_t>(pool.count()));
   pool.parallelFor(spans, [&](int span, int thread) {
-    reduceSpan(span, logits + each * static_cast<size_t>(thread), in);
+    reduceSpan(span, thread, logits + each * static_cast<size_t>(thread), in);
   });
   pool.parallelFor(static_cast<int>(rows.size()), [&](int i, int) {
     const size_t row = static_cast<size_t>(i);
@@ -182,7 +187,7 @@ void HeadPass::reduceInBlocks(const GemmInput& in) {
   });
 }
 
-void HeadPass::reduceSpan(int span, float* logits, const GemmInput& in) {
+void HeadPass::reduceSpan(int span, int thread, float* logits, const GemmInput& in) {
   const int end = std::min(vocabulary, (span + 1) * spanTokens);
   for (int t0 = span * spanTokens; t0 < end; t0 += kBlock) {
     const int n = std::min(kBlock, end - t0);
@@ -204,7 +209,7 @@ void HeadPass::reduceSpan(int span, float* logits, const GemmInput& in) {
       for (size_t i = group.first; i < group.last; i++) {
         const size_t row = scratch.order[i];
         const HeadScratch::Row& layout = scratch.rows[row];
-        const RowReducer r = reducer(span, row);
+        const RowReducer r = reducer(span, row, thread);
         float* z = logits + (layout.line - group.firstLine) * kBlock;
         keepLogits(layout, z, t0, n);
         if (layout.before >= 0) r.diverge(z, z + kBlock, kBlock);
@@ -242,7 +247,7 @@ void HeadPass::reduceWhole(const HeadScratch::Group& group) {
 void HeadPass::reduceRow(size_t row, const HeadScratch::Group& group, int thread) {
   const int width = wholeBlocks(vocabulary);
   const HeadScratch::Row& layout = scratch.rows[row];
-  const RowReducer r = reducer(0, row);
+  const RowReducer r = reducer(0, row, thread);
   float* z = scratch.whole.get<float>(0) + int64_t{layout.line - group.firstLine} * width;
   float* kept = scratch.kept.get<float>(0) + int64_t{2} * width * thread;
   std::fill(z + vocabulary, z + width, kNever);

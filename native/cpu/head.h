@@ -51,7 +51,7 @@ struct HeadScratch {
   std::vector<Row> rows;
   std::vector<size_t> order;  // rows, filtered ones last
   std::vector<Group> groups;
-  Scratch hidden, partials, lists, logits, probes, whole, kept;
+  Scratch hidden, partials, lists, logits, probes, whole, kept, reached;
 };
 
 // What is done to the logits of one row over one block: z (n), token t0 first, padded with −∞ to
@@ -62,6 +62,7 @@ struct RowReducer {
   const HeadOptions& options;
   const HeadScratch::Row& layout;
   PartialHead& partial;
+  float& reached;   // a score of some token of this row: with noise, lower ones need no looking at
   ListEntry* list;  // (layout.list)
   float* probes;    // (options.probe) logits of the probed tokens
 
@@ -80,6 +81,8 @@ struct RowReducer {
   bool finish(HeadResult& result, size_t index) const;
 
  private:
+  void draw(const float* z, int t0, int n) const;
+  void propose(int32_t token, float z, float score) const;
   void enter(ListEntry entry) const;
   double probability(float z) const;
 };

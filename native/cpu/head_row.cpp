@@ -1,18 +1,14 @@
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
-#include "../session/philox.h"
 #include "head.h"
 
 namespace lacuna::cpu {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-
-// No Gumbel noise made of 23 random bits is larger: −log(−log(1 − 2⁻²⁴)).
-constexpr float kMostNoise = 16.64f;
 
 // Calls f(token) for those of the ascending set that lie in [t0, t0 + n).
 template <class Body>
@@ -25,26 +21,6 @@ void forTokens(std::span<const int32_t> set, int t0, int n, const Body& body) {
 bool contains(std::span<const int32_t> set, int32_t token) {
   return std::binary_search(set.begin(), set.end(), token);
 }
-
-// Philox::gumbel's words, four tokens at a time as they come.
-class Noise {
- public:
-  Noise(const HeadOptions& options, int32_t position) : options(options), position(position) {}
-
-  float uniform(int32_t token) {
-    if (token / 4 != quad) {
-      quad = token / 4;
-      words = Philox::block(options.seed, static_cast<uint32_t>(quad),
-                            static_cast<uint32_t>(position), options.step, 0);
-    }
-    return Philox::uniform(words[static_cast<size_t>(token % 4)]);
-  }
-
- private:
-  const HeadOptions& options;
-  int32_t position, quad = -1;
-  std::array<uint32_t, 4> words{};
-};
 
 // Sums relative to `largest` become sums relative to largest + shift / rate.
 void moveSums(double& sum, double& weighted, double shift) {
@@ -80,32 +56,38 @@ void RowReducer::adjust(float* z, int t0, int n) const {
 }
 
 void RowReducer::choose(const float* z, int t0, int n) const {
-  const float temperature = options.temperature;
-  // Below this logit a token cannot win, whatever its noise.
-  const auto bound = [&] {
-    if (partial.token < 0) return kNever;
-    return temperature > 0 ? (partial.score - kMostNoise) * temperature : partial.score;
-  };
-  Noise noise(options, row.position);
+  if (options.temperature > 0) return draw(z, t0, n);
+  const auto bound = [&] { return partial.token < 0 ? kNever : partial.score; };
   for (int i = kernels.nextAbove(z, 0, n, bound()); i < n;
        i = kernels.nextAbove(z, i + 1, n, bound())) {
-    const int32_t token = t0 + i;
-    if (contains(options.unchosen, token)) continue;
-    float score = z[i];
-    if (temperature > 0) {
-      const float tempered = z[i] / temperature, u = noise.uniform(token);
-      // The noise is at most −log(1 − u), and e^x at least its series' first terms: most tokens
-      // need no logarithm to lose.
-      const float x = partial.token < 0 ? 0 : partial.score - tempered;
-      const float series = 1 + x * (1 + x * (1 / 2.0f + x * (1 / 6.0f + x * (1 / 24.0f))));
-      if (x > 0 && (1 - u) * series > 1.001f) continue;
-      score = tempered - std::log(-std::log(u));
-    }
-    if (partial.token >= 0 && !(score > partial.score)) continue;
-    partial.token = token;
-    partial.score = score;
-    partial.z = z[i];
+    propose(t0 + i, z[i], z[i]);
   }
+}
+
+void RowReducer::draw(const float* z, int t0, int n) const {
+  const Draw noise{options.seed, options.step, static_cast<uint32_t>(row.position),
+                   options.temperature};
+  uint32_t contenders = 0;
+  float uniforms[kDraw];
+  const auto next = [&](int from) {
+    return kernels.nextContenders(noise, z, t0, from, n, reached, &contenders, uniforms);
+  };
+  for (int at = next(0); at < n; at = next(at + kDraw)) {
+    for (; contenders; contenders &= contenders - 1) {
+      const int bit = std::countr_zero(contenders), i = at + bit;
+      propose(t0 + i, z[i], z[i] / options.temperature - std::log(-std::log(uniforms[bit])));
+    }
+  }
+}
+
+// Tokens come in ascending order: of equal scores the lower token's stays.
+void RowReducer::propose(int32_t token, float z, float score) const {
+  if (partial.token >= 0 && !(score > partial.score)) return;
+  if (contains(options.unchosen, token)) return;
+  partial.token = token;
+  partial.score = score;
+  partial.z = z;
+  reached = std::max(reached, score);
 }
 
 void RowReducer::describe(float* z, int t0, int n) const {

@@ -67,6 +67,24 @@ struct Isa {
   static void storeInt8(int8_t* p, I a) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
   }
+
+  using W = __m512i;
+  static W setWide(uint64_t a) { return _mm512_set1_epi64(static_cast<int64_t>(a)); }
+  static W loadWide(const uint64_t* p) { return _mm512_loadu_si512(p); }
+  static W addWide(W a, W b) { return _mm512_add_epi64(a, b); }
+  static W xorWide(W a, W b) { return _mm512_xor_si512(a, b); }
+  static W mulWide(W a, W b) { return _mm512_mul_epu32(a, b); }
+  static W highWide(W a) { return _mm512_srli_epi64(a, 32); }
+  static void storeQuads(uint32_t* p, W a, W b, W c, W d) {
+    const W low = setWide(0xFFFFFFFF);
+    const W ab = _mm512_or_si512(_mm512_and_si512(a, low), _mm512_slli_epi64(b, 32));
+    const W cd = _mm512_or_si512(_mm512_and_si512(c, low), _mm512_slli_epi64(d, 32));
+    _mm512_storeu_si512(p, _mm512_unpacklo_epi64(ab, cd));
+    _mm512_storeu_si512(p + 16, _mm512_unpackhi_epi64(ab, cd));
+  }
+  static F upper23(const uint32_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_srli_epi32(_mm512_loadu_si512(p), 9));
+  }
 };
 
 }  // namespace

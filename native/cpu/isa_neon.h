@@ -65,6 +65,21 @@ struct Isa {
     p[2] = static_cast<int8_t>(four >> 16);
     p[3] = static_cast<int8_t>(four >> 24);
   }
+
+  using W = uint64x2_t;
+  static W setWide(uint64_t a) { return vdupq_n_u64(a); }
+  static W loadWide(const uint64_t* p) { return vld1q_u64(p); }
+  static W addWide(W a, W b) { return vaddq_u64(a, b); }
+  static W xorWide(W a, W b) { return veorq_u64(a, b); }
+  static W mulWide(W a, W b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
+  static W highWide(W a) { return vshrq_n_u64(a, 32); }
+  static void storeQuads(uint32_t* p, W a, W b, W c, W d) {
+    const uint32x2x2_t ab = vzip_u32(vmovn_u64(a), vmovn_u64(b));
+    const uint32x2x2_t cd = vzip_u32(vmovn_u64(c), vmovn_u64(d));
+    vst1q_u32(p, vcombine_u32(ab.val[0], cd.val[0]));
+    vst1q_u32(p + 4, vcombine_u32(ab.val[1], cd.val[1]));
+  }
+  static F upper23(const uint32_t* p) { return vcvtq_f32_u32(vshrq_n_u32(vld1q_u32(p), 9)); }
 };
 
 }  // namespace

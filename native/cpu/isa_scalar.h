@@ -138,6 +138,34 @@ struct Isa {
   static void storeInt8(int8_t* p, I a) {
     for (int i = 0; i < 4; i++) p[i] = static_cast<int8_t>(a.v[i]);
   }
+
+  // 64-bit lanes, half as many, for the noise: see philox in head.inc.
+  struct W {
+    uint64_t v[2];
+  };
+  static W setWide(uint64_t a) { return {{a, a}}; }
+  static W loadWide(const uint64_t* p) { return {{p[0], p[1]}}; }
+  static W addWide(W a, W b) { return {{a.v[0] + b.v[0], a.v[1] + b.v[1]}}; }
+  static W xorWide(W a, W b) { return {{a.v[0] ^ b.v[0], a.v[1] ^ b.v[1]}}; }
+  // Products of the lower halves.
+  static W mulWide(W a, W b) {
+    const uint64_t low = 0xFFFFFFFF;
+    return {{(a.v[0] & low) * (b.v[0] & low), (a.v[1] & low) * (b.v[1] & low)}};
+  }
+  static W highWide(W a) { return {{a.v[0] >> 32, a.v[1] >> 32}}; }
+  // The lower halves of a, b, c, d side by side: those of the even lanes, then of the odd ones.
+  static void storeQuads(uint32_t* p, W a, W b, W c, W d) {
+    for (int i = 0; i < 2; i++) {
+      p[4 * i] = static_cast<uint32_t>(a.v[i]);
+      p[4 * i + 1] = static_cast<uint32_t>(b.v[i]);
+      p[4 * i + 2] = static_cast<uint32_t>(c.v[i]);
+      p[4 * i + 3] = static_cast<uint32_t>(d.v[i]);
+    }
+  }
+  // The upper 23 bits of each word, as a number.
+  static F upper23(const uint32_t* p) {
+    return map([=](int i) { return static_cast<float>(p[i] >> 9); });
+  }
 };
 
 }  // namespace

@@ -80,6 +80,16 @@ inline size_t attentionScratch(int headDim) {
   return static_cast<size_t>(kAttentionRows) * (kKeyBlock + static_cast<size_t>(headDim) + 64);
 }
 
+// The Gumbel noise of one row of logits: session/philox.h defines it.
+struct Draw {
+  uint64_t seed = 0;
+  uint32_t step = 0, position = 0;
+  float temperature = 1;
+};
+constexpr int kDraw = 32;  // tokens whose noise is drawn together
+// No noise made of 23 random bits is larger: −log(−log(1 − 2⁻²⁴)).
+constexpr float kMostNoise = 16.64f;
+
 struct Kernels {
   const char* name;   // "avx2"
   const char* title;  // "AVX2"
@@ -105,6 +115,12 @@ struct Kernels {
   float (*maximum)(const float* z, int n);
   // First index ≥ from with z > bound, or n.
   int (*nextAbove)(const float* z, int from, int n, float bound);
+  // Of the groups of kDraw tokens from `from` on, the first that holds tokens whose score
+  // z / temperature + noise may reach `best`: a bit for each, and the group's uniforms (kDraw), of
+  // which the noise is −log(−log(uniform)). Returns where it starts, or n. z[0] is token t0, a
+  // multiple of 4; n is a multiple of kDraw. No token that reaches `best` is left out.
+  int (*nextContenders)(const Draw& draw, const float* z, int t0, int from, int n, float best,
+                        uint32_t* contenders, float* uniforms);
   // With d = (z − max) · rate: sum += Σ e^d, weighted += Σ d·e^d.
   void (*expSums)(const float* z, int n, float max, float rate, double* sum, double* weighted);
   // sum += Σ e^(z − max), before += Σ e^(b − beforeMax), cross += Σ e^(z − max) · (z − b).

@@ -179,8 +179,18 @@ int64_t Gguf::needInteger(std::string_view key) const { return need(integer(key)
 double Gguf::needNumber(std::string_view key) const { return need(number(key), path(), key); }
 std::string Gguf::needString(std::string_view key) const { return need(string(key), path(), key); }
 
+std::string Gguf::identity() const {
+  std::string all;
+  for (const Part& part : parts->files) all += part.mapping.identity() + ";";
+  return all;
+}
+
+void Gguf::release(const TensorView& tensor) {
+  for (Part& part : parts->files) part.mapping.release(tensor.data, tensor.bytes);
+}
+
 void Gguf::release() {
-  for (Part& part : parts->files) part.mapping.release();
+  for (Part& part : parts->files) part.mapping.release(part.mapping.data(), part.mapping.size());
 }
 
 std::vector<std::string_view> stringArray(const Value& value) {

@@ -50,7 +50,12 @@ class Mapping {
   ~Mapping();
   const uint8_t* data() const;
   size_t size() const;
-  void release();  // hint: the pages read so far are no longer needed (madvise; no-op elsewhere)
+  // Tells this file from every other, and from what it is after a change: volume, number, size,
+  // times. The number cannot be given to another file while the mapping lives.
+  const std::string& identity() const;
+  // Hint: whole pages within these bytes are no longer needed in memory. They stay readable.
+  void release(const uint8_t* data, size_t bytes);
+
  private:
   struct Handle;
   std::unique_ptr<Handle> handle;
@@ -84,7 +89,9 @@ class Gguf {
   double needNumber(std::string_view key) const;
   std::string needString(std::string_view key) const;
 
-  void release();  // after upload: the file's pages may leave memory
+  std::string identity() const;            // of all parts: see Mapping
+  void release(const TensorView& tensor);  // after upload: its pages may leave memory
+  void release();                          // the same for whole files
  private:
   struct Parts;
   std::unique_ptr<Parts> parts;

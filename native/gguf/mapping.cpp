@@ -1,3 +1,6 @@
+#include <functional>
+#include <initializer_list>
+#include <string>
 #include <system_error>
 
 #include "../error.h"
@@ -32,6 +35,7 @@ static_assert(sizeof(size_t) == 8, "model files do not fit a 32-bit address spac
 struct Mapping::Handle {
   const uint8_t* data = nullptr;
   size_t size = 0;
+  std::string identity;
   ~Handle();
 };
 
@@ -46,6 +50,12 @@ namespace {
   throw Error(Code::fileError,
               path + ": cannot " + action + ": " +
                   (generic ? reason.message() : "system error " + std::to_string(number)));
+}
+
+std::string joined(std::initializer_list<uint64_t> numbers) {
+  std::string text;
+  for (const uint64_t number : numbers) text += std::to_string(number) + ".";
+  return text;
 }
 
 void checkPath(const std::string& path) {
@@ -81,6 +91,30 @@ struct OpenHandle {
   }
 };
 
+// Windows' structures have their 64-bit numbers in halves.
+uint64_t whole(DWORD high, DWORD low) { return uint64_t{high} << 32 | low; }
+
+std::string identityOf(HANDLE file, const std::string& path) {
+  BY_HANDLE_FILE_INFORMATION info;
+  FILE_BASIC_INFO times;
+  if (!GetFileInformationByHandle(file, &info) ||
+      !GetFileInformationByHandleEx(file, FileBasicInfo, &times, sizeof times))
+    fail(path, "read the attributes");
+  return joined({info.dwVolumeSerialNumber, whole(info.nFileIndexHigh, info.nFileIndexLow),
+                 whole(info.nFileSizeHigh, info.nFileSizeLow),
+                 static_cast<uint64_t>(times.LastWriteTime.QuadPart),
+                 static_cast<uint64_t>(times.ChangeTime.QuadPart)});
+}
+
+size_t pageSize() {
+  SYSTEM_INFO info;
+  GetSystemInfo(&info);
+  return info.dwPageSize;
+}
+
+// Unlocking pages that are not locked fails, and takes them out of the working set.
+void dropPages(uint8_t* data, size_t bytes) { VirtualUnlock(data, bytes); }
+
 }  // namespace
 
 Mapping::Mapping(const std::string& path) : handle(std::make_unique<Handle>()) {
@@ -93,6 +127,7 @@ Mapping::Mapping(const std::string& path) : handle(std::make_unique<Handle>()) {
   const OpenHandle file{CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE,
                                     nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr)};
   if (file.handle == INVALID_HANDLE_VALUE) fail(path, "open the file");
+  handle->identity = identityOf(file.handle, path);
   LARGE_INTEGER size;
   if (!GetFileSizeEx(file.handle, &size)) fail(path, "read the size");
   handle->size = static_cast<size_t>(size.QuadPart);
@@ -106,8 +141,6 @@ Mapping::Mapping(const std::string& path) : handle(std::make_unique<Handle>()) {
 Mapping::Handle::~Handle() {
   if (data) UnmapViewOfFile(data);
 }
-
-void Mapping::release() {}
 
 #else
 
@@ -124,10 +157,27 @@ struct Descriptor {
   }
 };
 
+// Status times count too: a file can be rewritten and its modification time put back.
+std::string identityOf(const struct stat& info) {
+#ifdef __APPLE__
+  const timespec &written = info.st_mtimespec, &changed = info.st_ctimespec;
+#else
+  const timespec &written = info.st_mtim, &changed = info.st_ctim;
+#endif
+  const auto number = [](auto n) { return static_cast<uint64_t>(n); };
+  return joined({number(info.st_dev), number(info.st_ino), number(info.st_size),
+                 number(written.tv_sec), number(written.tv_nsec), number(changed.tv_sec),
+                 number(changed.tv_nsec)});
+}
+
+size_t pageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+void dropPages(uint8_t* data, size_t bytes) { madvise(data, bytes, MADV_DONTNEED); }
+
 #ifdef LACUNA_ASAN
 // The rest of the last page is readable; make touching it an error like any other overrun.
 size_t tail(size_t size) {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t page = pageSize();
   return (page - size % page) % page;
 }
 #endif
@@ -146,6 +196,7 @@ Mapping::Mapping(const std::string& path) : handle(std::make_unique<Handle>()) {
   const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.number < 0) fail(path, "open the file");
   if (fstat(file.number, &info) != 0) fail(path, "read the size");
+  handle->identity = identityOf(info);
   handle->size = static_cast<size_t>(info.st_size);
   if (handle->size == 0) return;
   void* data = mmap(nullptr, handle->size, PROT_READ, MAP_PRIVATE, file.number, 0);
@@ -164,10 +215,6 @@ Mapping::Handle::~Handle() {
   munmap(const_cast<uint8_t*>(data), size);
 }
 
-void Mapping::release() {
-  if (handle->data) madvise(const_cast<uint8_t*>(handle->data), handle->size, MADV_DONTNEED);
-}
-
 #endif
 
 Mapping::Mapping(Mapping&&) noexcept = default;
@@ -176,5 +223,16 @@ Mapping::~Mapping() = default;
 
 const uint8_t* Mapping::data() const { return handle->data; }
 size_t Mapping::size() const { return handle->size; }
+const std::string& Mapping::identity() const { return handle->identity; }
+
+void Mapping::release(const uint8_t* data, size_t bytes) {
+  const uint8_t *begin = handle->data, *end = begin + handle->size;
+  if (bytes == 0 || std::less<>()(data, begin) || !std::less<>()(data, end)) return;
+  // The mapping starts on a page; the last page of the file counts as whole.
+  const size_t page = pageSize(), from = static_cast<size_t>(data - begin), to = from + bytes;
+  const size_t first = (from + page - 1) / page * page;
+  const size_t last = to == handle->size ? to : to / page * page;
+  if (first < last) dropPages(const_cast<uint8_t*>(begin) + first, last - first);
+}
 
 }  // namespace lacuna

@@ -10,30 +10,39 @@ void forward(Model& model, Batch& batch, const std::atomic<bool>& cancelled) {
   const ModelSpec& spec = model.spec;
   Backend& b = *model.backend;
   const int rows = static_cast<int>(batch.tokens.size());
-  const auto view = [rows](Tensor t) { return t.slice(0, rows); };
   const Activations& a = model.activations;
-  const Tensor x = view(a.x), h = view(a.h), q = view(a.q), o = view(a.o), k = view(a.k),
-               v = view(a.v), f = view(a.f);
-  const Tensor qHeads = q.reshape(rows * spec.heads, spec.headDim);
-  const Tensor kHeads = k.reshape(rows * spec.kvHeads, spec.headDim);
   const AttentionShape shape{spec.heads, spec.kvHeads, spec.headDim,
                              1.0f / std::sqrt(static_cast<float>(spec.headDim))};
+  const std::span<const int32_t> positions = batch.positions;
 
-  b.embed(x, *model.weights.embedding, batch.tokens, batch.soft);
-  for (const LayerWeights& layer : model.weights.layers) {
+  b.embed(a.x.slice(0, rows), *model.weights->embedding, batch.tokens, batch.soft);
+  for (const LayerWeights& layer : model.weights->layers) {
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
 
-    b.norm(h, x, *layer.attentionNorm, spec.normEps);
+    // Every row gives K and V; of the last layer only the live rows are wanted for more.
+    const bool last = &layer == &model.weights->layers.back();
+    const int n = last ? batch.live : rows;
+    const Tensor k = a.k.slice(0, rows), v = a.v.slice(0, rows), all = a.h.slice(0, rows);
+    const Tensor x = a.x.slice(0, n), h = a.h.slice(0, n), q = a.q.slice(0, n), o = a.o.slice(0, n),
+                 f = a.f.slice(0, n);
+    const Tensor qHeads = q.reshape(n * spec.heads, spec.headDim);
+    const Tensor kHeads = k.reshape(rows * spec.kvHeads, spec.headDim);
+    if (last) {
+      for (Segment& segment : batch.segments) segment.storeOnly = segment.firstRow >= n;
+    }
+
+    b.norm(all, a.x.slice(0, rows), *layer.attentionNorm, spec.normEps);
+    b.linear(k, all, *layer.k, layer.kBias.get(), Epilogue::store);
+    b.linear(v, all, *layer.v, layer.vBias.get(), Epilogue::store);
     b.linear(q, h, *layer.q, layer.qBias.get(), Epilogue::store);
-    b.linear(k, h, *layer.k, layer.kBias.get(), Epilogue::store);
-    b.linear(v, h, *layer.v, layer.vBias.get(), Epilogue::store);
     if (spec.qkNorm) {
       b.norm(qHeads, qHeads, *layer.qNorm, spec.normEps);
       b.norm(kHeads, kHeads, *layer.kNorm, spec.normEps);
     }
-    b.rope(q, spec.headDim, batch.positions, spec.rope);
-    b.rope(k, spec.headDim, batch.positions, spec.rope);
+    b.rope(k, spec.headDim, positions, spec.rope);
+    b.rope(q, spec.headDim, positions.first(static_cast<size_t>(n)), spec.rope);
     b.attend(o, q, k, v, batch.segments, shape);
+    if (n == 0) return;
     b.linear(x, o, *layer.o, nullptr, Epilogue::add);
 
     b.norm(h, x, *layer.ffnNorm, spec.normEps);

@@ -1,101 +1,34 @@
 #include "model.h"
 
+#include <chrono>
 #include <string>
-#include <unordered_set>
+#include <utility>
 
 #include "../error.h"
+#include "shared.h"
 
 namespace lacuna {
 namespace {
 
-// Binds tensors by name, checks their shapes, uploads them.
-class Loader {
+// Passes on what is new, at most fifty times a second, and the end.
+class Meter {
  public:
-  Loader(Model& model, const Progress& progress, const std::atomic<bool>& cancelled)
-      : model(model), file(*model.file), progress(progress), cancelled(cancelled) {
-    for (const TensorView& tensor : file.tensors()) total += tensor.bytes;
-  }
+  explicit Meter(const Progress& progress) : progress(progress) {}
 
-  WeightPtr need(const std::string& name, Use use, int64_t cols, int64_t rows = 1,
-                 int64_t depth = 1) {
-    const TensorView* tensor = file.find(name);
-    if (!tensor) throw Error(Code::badGguf, file.path() + ": tensor '" + name + "' is missing");
-    return upload(*tensor, use, cols, rows, depth);
-  }
-
-  WeightPtr optional(bool wanted, const std::string& name, Use use, int64_t cols, int64_t rows = 1,
-                     int64_t depth = 1) {
-    return wanted ? need(name, use, cols, rows, depth) : nullptr;
-  }
-
-  // A tensor nobody asked for would change the result if it were used: refuse it by name.
-  void checkAllUsed() const {
-    for (const TensorView& tensor : file.tensors())
-      if (!used.contains(tensor.name) && tensor.name != "rope_freqs.weight")
-        throw Error(Code::unsupportedArchitecture,
-                    file.path() + ": tensor '" + printable(tensor.name) +
-                        "' has no place in architecture '" + model.spec.architecture + "'");
+  void operator()(uint64_t done, uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool soon = now < next && done < total;
+    if (!progress || done <= last || soon) return;
+    last = done;
+    next = now + std::chrono::milliseconds(20);
+    progress(done, total);
   }
 
  private:
-  WeightPtr upload(const TensorView& tensor, Use use, int64_t cols, int64_t rows, int64_t depth) {
-    if (tensor.cols != cols || tensor.rows != rows || tensor.depth != depth)
-      throw Error(Code::badGguf, file.path() + ": tensor '" + tensor.name + "' has shape " +
-                                     shape(tensor.cols, tensor.rows, tensor.depth) + ", expected " +
-                                     shape(cols, rows, depth));
-    if (cancelled) throw Error(Code::aborted, "loading was aborted");
-    WeightPtr weight = model.backend->upload(tensor, use, cancelled);
-    model.weightBytes += weight->bytes;
-    if (used.insert(tensor.name).second) done += tensor.bytes;
-    if (progress) progress(done, total);
-    return weight;
-  }
-
-  static std::string shape(int64_t cols, int64_t rows, int64_t depth) {
-    std::string text = "[";
-    text += std::to_string(cols) + ", " + std::to_string(rows) + ", " + std::to_string(depth);
-    return text + "]";
-  }
-
-  Model& model;
-  const Gguf& file;
   const Progress& progress;
-  const std::atomic<bool>& cancelled;
-  std::unordered_set<std::string> used;
-  uint64_t done = 0, total = 0;
+  uint64_t last = 0;
+  std::chrono::steady_clock::time_point next{};
 };
-
-LayerWeights loadLayer(Loader& load, const ModelSpec& spec, int index) {
-  std::string block = "blk.";
-  block += std::to_string(index) + ".";
-  const int64_t dim = spec.dim, qDim = int64_t{spec.heads} * spec.headDim,
-                kvDim = int64_t{spec.kvHeads} * spec.headDim;
-  const Use attention = spec.experts == 0 ? Use::matrix : Use::precise;
-  LayerWeights w;
-  w.attentionNorm = load.need(block + "attn_norm.weight", Use::vector, dim);
-  w.q = load.need(block + "attn_q.weight", attention, dim, qDim);
-  w.k = load.need(block + "attn_k.weight", attention, dim, kvDim);
-  w.v = load.need(block + "attn_v.weight", attention, dim, kvDim);
-  w.o = load.need(block + "attn_output.weight", attention, qDim, dim);
-  w.qBias = load.optional(spec.qkvBias, block + "attn_q.bias", Use::vector, qDim);
-  w.kBias = load.optional(spec.qkvBias, block + "attn_k.bias", Use::vector, kvDim);
-  w.vBias = load.optional(spec.qkvBias, block + "attn_v.bias", Use::vector, kvDim);
-  w.qNorm = load.optional(spec.qkNorm, block + "attn_q_norm.weight", Use::vector, spec.headDim);
-  w.kNorm = load.optional(spec.qkNorm, block + "attn_k_norm.weight", Use::vector, spec.headDim);
-  w.ffnNorm = load.need(block + "ffn_norm.weight", Use::vector, dim);
-  if (spec.experts == 0) {
-    w.gate = load.need(block + "ffn_gate.weight", Use::matrix, dim, spec.ffn);
-    w.up = load.need(block + "ffn_up.weight", Use::matrix, dim, spec.ffn);
-    w.down = load.need(block + "ffn_down.weight", Use::matrix, spec.ffn, dim);
-    return w;
-  }
-  const int64_t n = spec.experts, ffn = spec.expertFfn;
-  w.router = load.need(block + "ffn_gate_inp.weight", Use::precise, dim, n);
-  w.gateExperts = load.need(block + "ffn_gate_exps.weight", Use::experts, dim, ffn, n);
-  w.upExperts = load.need(block + "ffn_up_exps.weight", Use::experts, dim, ffn, n);
-  w.downExperts = load.need(block + "ffn_down_exps.weight", Use::experts, ffn, dim, n);
-  return w;
-}
 
 }  // namespace
 
@@ -125,16 +58,17 @@ std::shared_ptr<Model> loadModel(const std::string& path, const LoadOptions& opt
             spec.architecture + "' has no known one; set the load option maskToken");
   model->backend = makeBackend(options);
 
-  Loader load(*model, progress, cancelled);
-  Weights& weights = model->weights;
-  weights.embedding = load.need("token_embd.weight", Use::table, spec.dim, spec.vocabulary);
-  weights.head = load.need(spec.tiedHead ? "token_embd.weight" : "output.weight", Use::matrix,
-                           spec.dim, spec.vocabulary);
-  weights.finalNorm = load.need("output_norm.weight", Use::vector, spec.dim);
-  for (int layer = 0; layer < spec.layers; layer++)
-    weights.layers.push_back(loadLayer(load, spec, layer));
-  load.checkAllUsed();
+  Meter meter(progress);
+  const auto report = [&](uint64_t done, uint64_t total) { meter(done, total); };
+  WeightPlan plan = planWeights(*model->file, spec);
+  const uint64_t total = plan.fileBytes;
+  const auto upload = [&](const Progress& uploaded) {
+    return uploadWeights(std::move(plan), *model->file, *model->backend, uploaded, cancelled);
+  };
+  const std::string key = model->backend->layout() + " " + model->file->identity();
+  model->weights = shareWeights(key, upload, report, cancelled);
   model->file->release();
+  report(total, total);
   return model;
 }
 

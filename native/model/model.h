@@ -1,11 +1,12 @@
 #pragma once
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../gguf/gguf.h"
 #include "spec.h"
+#include "weights.h"
 
 namespace lacuna {
 
@@ -18,9 +19,6 @@ struct LoadOptions {
   SpecOverrides overrides;
 };
 
-// Bytes uploaded so far, and in all. Called on the loading thread.
-using Progress = std::function<void(uint64_t done, uint64_t total)>;
-
 // Working memory of a forward over at most `rows` rows; grows, never shrinks.
 struct Activations {
   int rows = 0;
@@ -32,14 +30,13 @@ struct Activations {
   Tensor reported;  // (rows, dim) normalised hidden rows for the head
 };
 
-// A loaded model: numbers, weights in a backend, and the backend. Shared by its sessions; only the
+// A loaded model: numbers, weights, and a backend of its own. Shared by its sessions; only the
 // activations change after loading, and only the thread that runs steps touches them.
 struct Model {
   ModelSpec spec;
   std::shared_ptr<Gguf> file;  // metadata (tokenizer) stays readable
   std::unique_ptr<Backend> backend;
-  Weights weights;           // destroyed before the backend
-  uint64_t weightBytes = 0;  // resident, in the backend
+  WeightsPtr weights;  // maybe those of other models of the same file, too
   Activations activations;
 
   void reserve(int rows);  // OUT_OF_MEMORY
@@ -48,7 +45,9 @@ struct Model {
 // Reads the spec alone (inspect).
 ModelSpec readSpec(const Gguf& file, const SpecOverrides& overrides = {});
 
-// Throws any Error of gguf.h, UNSUPPORTED_ARCHITECTURE, NO_CUDA, OUT_OF_MEMORY, ABORTED.
+// Models of the same file (not of one that has changed since) whose backends have the same layout
+// share their weights: see shared.h. `progress` rises, some times a second, and ends with all
+// bytes. Throws any Error of gguf.h, UNSUPPORTED_ARCHITECTURE, NO_CUDA, OUT_OF_MEMORY, ABORTED.
 std::shared_ptr<Model> loadModel(const std::string& path, const LoadOptions& options,
                                  const Progress& progress, const std::atomic<bool>& cancelled);
 

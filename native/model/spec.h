@@ -55,22 +55,4 @@ struct SpecOverrides {
   int32_t mask = -1;
 };
 
-struct LayerWeights {
-  WeightPtr attentionNorm;  // (dim)
-  WeightPtr q, k, v, o;     // (heads·headDim, dim), (kvHeads·headDim, dim) ×2, (dim, heads·headDim)
-  WeightPtr qBias, kBias, vBias;  // or null
-  WeightPtr qNorm, kNorm;         // (headDim) or null
-  WeightPtr ffnNorm;              // (dim)
-  WeightPtr gate, up, down;       // (ffn, dim) ×2, (dim, ffn); null in a mixture of experts
-  WeightPtr router;               // (experts, dim) or null
-  WeightPtr gateExperts, upExperts, downExperts;  // (experts, …) or null
-};
-
-struct Weights {
-  WeightPtr embedding;  // table (vocabulary, dim)
-  WeightPtr head;       // matrix (vocabulary, dim); made from the embedding when tied
-  WeightPtr finalNorm;  // (dim)
-  std::vector<LayerWeights> layers;
-};
-
 }  // namespace lacuna

@@ -54,6 +54,7 @@ double silu(double x) { return x / (1 + std::exp(-x)); }
 class Reference final : public Backend {
  public:
   std::string name() const override { return "ref (scalar, double sums)"; }
+  std::string layout() const override { return "ref"; }
 
   MemoryPtr alloc(size_t floats, const Memory* source) override {
     auto memory = std::make_unique<HostMemory>();
@@ -179,10 +180,11 @@ class Reference final : public Backend {
         std::copy(k.data + from, k.data + from + kvDim, segment.keys + to);
         std::copy(v.data + from, v.data + from + kvDim, segment.values + to);
       }
-      for (int r = 0; r < segment.rows; r++)
+    }
+    for (const Segment& segment : segments)
+      for (int r = 0; r < segment.rows && !segment.storeOnly; r++)
         for (int head = 0; head < shape.heads; head++)
           attendOne(o, q, k, v, segment, shape, r, head);
-    }
   }
 
   void moe(Tensor y, Tensor x, const Experts& experts) override {

@@ -9,12 +9,6 @@
 namespace lacuna {
 namespace {
 
-// A reported position that may be committed: its index in the statistics and its score.
-struct Candidate {
-  size_t index;
-  double score;
-};
-
 double scoreOf(const CommitItem& item, size_t i) {
   const CommitRule& rule = item.rule;
   const int32_t position = item.positions[i];
@@ -32,8 +26,8 @@ double scoreOf(const CommitItem& item, size_t i) {
   return std::isnan(score) ? -INFINITY : score;  // damaged weights; NaN has no place in an order
 }
 
-std::vector<Candidate> rank(const CommitItem& item) {
-  std::vector<Candidate> candidates;
+void rank(const CommitItem& item, std::vector<Candidate>& candidates) {
+  candidates.clear();
   for (size_t i = 0; i < item.positions.size(); i++) {
     const int32_t position = item.positions[i];
     if (position < item.rule.begin || position >= item.rule.end) continue;
@@ -44,7 +38,6 @@ std::vector<Candidate> rank(const CommitItem& item) {
     if (a.score != b.score) return a.score > b.score;
     return item.positions[a.index] < item.positions[b.index];
   });
-  return candidates;
 }
 
 // Fast-dLLM (arXiv 2505.22618): rank n (from 1) passes when (n + 1)(1 − score) <= factor; rank 1
@@ -95,8 +88,8 @@ size_t selectCount(const CommitItem& item, const std::vector<Candidate>& ranked)
 
 }  // namespace
 
-void applyRule(CommitItem& item) {
-  const std::vector<Candidate> ranked = rank(item);
+void applyRule(CommitItem& item, std::vector<Candidate>& ranked) {
+  rank(item, ranked);
   const size_t count = selectCount(item, ranked);
   item.committed.clear();
   for (size_t n = 0; n < count; n++) {
@@ -109,7 +102,7 @@ void applyRule(CommitItem& item) {
 }
 
 void Backend::commit(CommitBatch& batch) {
-  for (CommitItem& item : batch.items) applyRule(item);
+  for (CommitItem& item : batch.items) applyRule(item, batch.ranked);
 }
 
 }  // namespace lacuna

@@ -55,11 +55,18 @@ struct CommitItem {
   std::vector<int32_t> committed;  // out: positions written, ascending
 };
 
+// A reported position that may be committed: its index in the statistics and its score.
+struct Candidate {
+  size_t index = 0;
+  double score = 0;
+};
+
 struct CommitBatch {
   std::vector<CommitItem> items;
+  std::vector<Candidate> ranked;  // working memory
 };
 
 // One item on the host: what the default Backend::commit does for each.
-void applyRule(CommitItem& item);
+void applyRule(CommitItem& item, std::vector<Candidate>& ranked);
 
 }  // namespace lacuna

@@ -1,5 +1,4 @@
 #pragma once
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +27,7 @@ class Session {
 
   float* keys(int layer) const;
   float* values(int layer) const;
+  size_t layerFloats() const;  // from one layer's keys to the next one's
 };
 
 struct SoftEntry {
@@ -67,10 +67,5 @@ struct StepResult {
   Timing timing;                      // of the whole forward, the same for all its sessions
   int64_t rows = 0;                   // computed for this session
 };
-
-// One forward over all requests; all sessions belong to `model`. Rows are overwritten in K/V even
-// when `cancelled` (polled between layers) ends it with ABORTED; canvases change only on success.
-std::vector<StepResult> step(Model& model, std::span<StepRequest> requests,
-                             const std::atomic<bool>& cancelled);
 
 }  // namespace lacuna

@@ -260,15 +260,40 @@ describe('bench', () => {
 
   test('a file, with the peak, as JSON', () => {
     const { stdout } = lacuna(['bench', model, ...small, '--peak', '--json']);
+    type Timing = Record<string, number>;
     const report = JSON.parse(stdout) as {
-      forward: { rows: number; operations: number; gops: number };
+      forward: { rows: number; gops: number; timing: Timing };
       peak: { int8: number };
-      generation: { tokensPerSecond: number };
+      generation: {
+        forwards: number;
+        milliseconds: number;
+        tokensPerSecond: number;
+        steps: { rows: number; count: number; milliseconds: number; timing: Timing }[];
+        accounting: { verbs: number; leastOfAStep: number; outside: number };
+      };
     };
     expect(report.forward.rows).toBe(16);
     expect(report.forward.gops).toBeGreaterThan(0);
-    expect(report.forward.gops).toBeLessThan(report.peak.int8);
-    expect(report.generation.tokensPerSecond).toBeGreaterThan(0);
+    expect(report.peak.int8).toBeGreaterThan(0);
+    expect(Object.keys(report.forward.timing)).toEqual([
+      ...['embed', 'norm', 'linear', 'rope', 'attend', 'moe', 'head', 'commit'],
+      'rest',
+    ]);
+    const { generation } = report;
+    expect(generation.tokensPerSecond).toBeGreaterThan(0);
+    // The first step of a block computes the whole canvas, the others the block.
+    expect(generation.steps.map(({ rows }) => rows)).toEqual([96, 32]);
+    expect(generation.steps.reduce((sum, { count }) => sum + count, 0)).toBe(generation.forwards);
+    for (const { milliseconds, timing } of generation.steps) {
+      const sum = Object.values(timing).reduce((a, b) => a + b, 0);
+      expect(sum).toBeCloseTo(milliseconds, 6);
+    }
+    const { verbs, leastOfAStep, outside } = generation.accounting;
+    const native = generation.steps.reduce((ms, step) => ms + step.count * step.milliseconds, 0);
+    const rest = generation.steps.reduce((ms, step) => ms + step.count * step.timing.rest, 0);
+    expect(verbs).toBeCloseTo(1 - rest / native, 9);
+    expect(outside).toBeCloseTo(1 - native / generation.milliseconds, 9);
+    expect(leastOfAStep).toBeLessThanOrEqual(verbs);
   });
 });
 

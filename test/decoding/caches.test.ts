@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import {
   absoluteBlocks,
-  autoCache,
   blockCausalCache,
   blocks,
   dkvCache,
@@ -19,7 +18,7 @@ import {
   type CachePlan,
 } from '../../lib/decoding/index.js';
 import { loadModel, type LoadOptions } from '../../lib/model.js';
-import type { GenerateOptions } from '../../lib/plan.js';
+import { checkOptions, planOf, type GenerateOptions } from '../../lib/plan.js';
 import { distance, modelFolder } from '../session/models.js';
 
 const file = fileURLToPath(new URL('../fixtures/golden/llada.Q8_0.gguf', import.meta.url));
@@ -27,7 +26,7 @@ const prompt = [5, 17, 300, 42, 8, 77, 123, 9, 250, 31];
 
 const sparse = Int32Array.of(3, 19, 20, 22, 23, 24, 26, 27, 35);
 const every = {
-  auto: autoCache(),
+  auto: 'auto' as const,
   prefix: prefixCache({ refresh: 3 }),
   dual: dualCache({ refresh: 3, around: 2, warmUp: 2 }),
   dkv: dkvCache({ refresh: 4 }),
@@ -40,7 +39,7 @@ const every = {
 const f32 = modelFolder();
 
 /** What was committed when, and the rows computed for it. */
-async function run(options: LoadOptions, generate: GenerateOptions, cache?: CachePlan) {
+async function run(options: LoadOptions, generate: GenerateOptions, cache?: CachePlan | 'auto') {
   await using model = await loadModel(file, options);
   const common = { maxTokens: 22, stopAtEos: false, cache };
   const { trace, forwards } = await model.generate(prompt, { ...common, ...generate }).result;
@@ -135,31 +134,27 @@ describe.each(['ref', 'cpu'] as const)('%s', (device) => {
     ['causal with a shift', { attention: 'causal', shift: 1 }],
   ])('%s: logits of the exact cache are those of no cache', async (_, load) => {
     const model = await f32.load('llada', { device, ...load });
-    const length = 24;
-    const blockList = Array.from({ length: 6 }, (_, i) => ({ start: 4 * i, end: 4 * i + 4 }));
-    const cache = blockCausalCache()({
-      prompt: 6,
-      length,
-      blocks: blockList.slice(1),
-      steps: undefined,
-      temperature: 0,
-      seed: 0,
-      tokens: { mask: model.info.tokens.mask! },
-      attentionBlock: load.attention === 'causal' ? 1 : 4,
-      logitShift: load.shift ?? 0,
-    });
+    const plan = planOf(
+      model,
+      [5, 17, 200, 42, 8, 77],
+      checkOptions(model, {
+        ...{ maxTokens: 18, decode: leftToRight(), blocks: absoluteBlocks(4) },
+        cache: blockCausalCache(),
+      }),
+    );
+    const { length } = plan.run;
     using exact = model.createSession({ length });
     using cached = model.createSession({ length });
-    for (const session of [exact, cached]) session.set(0, [5, 17, 200, 42, 8, 77]);
+    for (const session of [exact, cached]) session.set(0, plan.view.prompt);
     let [forwards, worst] = [0, 0];
     let changed = new Int32Array();
-    for (const [block, range] of blockList.slice(1).entries()) {
+    for (const [block, range] of plan.run.blocks.entries()) {
       for (let step = 0; ; step++) {
         const masked = exact.masked.filter((i) => i >= range.start && i < range.end);
         if (masked.length === 0) break;
         const canvas = exact.tokens;
         const state = { step: forwards, block, blockStep: step, blockForwards: step, forwards };
-        const rows = cache.rows({ ...state, range, masked, blockMasks: 4, canvas, changed });
+        const rows = plan.cache({ ...state, range, masked, blockMasks: 4, canvas, changed });
         const a = await exact.step({ query: masked, logits: true });
         const b = await cached.step({ ...rows, query: masked, logits: true });
         worst = Math.max(worst, distance(a.logits!, b.logits!));

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest';
 import {
   absoluteBlocks,
-  autoCache,
   blockCausalCache,
   blocks,
   dkvCache,
@@ -12,6 +11,7 @@ import {
   dualCache,
   entropyBound,
   factor,
+  growUntilEos,
   leftToRight,
   lowConfidence,
   noCache,
@@ -23,7 +23,7 @@ import {
 } from '../../lib/decoding/index.js';
 import { generate } from '../../lib/generate.js';
 import type { GenerateOptions } from '../../lib/plan.js';
-import { FakeModel, mask } from './fake.js';
+import { FakeModel, mask, type Request } from './fake.js';
 
 const decoders = {
   lowConfidence: lowConfidence({ steps: 10 }),
@@ -46,7 +46,7 @@ const decoders = {
 const caches = { noCache: noCache(), prefixCache: prefixCache(), dualCache: dualCache() };
 /** Caches whose rows depend on more than the block. */
 const refreshing = {
-  auto: autoCache(),
+  auto: 'auto' as const,
   'prefix refreshed': prefixCache({ refresh: 2 }),
   vicinity: dualCache({ around: 3, warmUp: 2, refresh: 5 }),
   dkv: dkvCache({ refresh: 3 }),
@@ -127,6 +127,24 @@ describe.each(Object.entries(decoders))('%s', (_, decode) => {
 });
 
 describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) => {
+  test('while the canvas grows', async () => {
+    for (const shift of [0, 1]) {
+      const model = new FakeModel(undefined, { logitShift: shift, tokens: { mask } });
+      const length = growUntilEos({ initial: 6, by: 5 });
+      const options = { decode: threshold({ tau: 0.3 }), blocks: blocks(8), cache, length };
+      const { canvas, trace } = await run(model, { ...options, stopAtEos: false });
+      expect(canvas.subarray(5)).not.toContain(mask);
+      // Every key that a row sees has been computed.
+      const known = new Set<number>();
+      model.requests.forEach(({ rows, visible }, i) => {
+        const { length } = canvas;
+        for (const row of positions(rows, length)) known.add(row);
+        expect(positions(visible, length).every((key) => known.has(key))).toBe(true);
+        expect(trace.filter((step) => step.forwards > 0)[i].rows).toBeGreaterThan(0);
+      });
+    }
+  });
+
   test.each(Object.entries(decoders))('%s', async (_, decode) => {
     for (const seed of [1, 2, 3]) {
       for (const plan of [blocks(8), wholeAnswer()]) {
@@ -146,6 +164,13 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
     }
   });
 });
+
+/** What a request names: everything, a length, a range or a list. */
+function positions(part: Request['rows'] | Request['visible'], length: number): number[] {
+  if (part instanceof Int32Array) return [...part];
+  const { start, end } = typeof part === 'object' ? part : { start: 0, end: part ?? length };
+  return Array.from({ length: end - start }, (_, i) => start + i);
+}
 
 /** Schedules of their own that are longer than the limit are refused; see schedule.test.ts. */
 function limited(decode: (typeof decoders)[keyof typeof decoders]): typeof decode {

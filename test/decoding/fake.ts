@@ -4,7 +4,7 @@ import { gumbel, uniform } from '../../lib/decoding/philox.js';
 import { applyRule } from '../../lib/decoding/rule.js';
 import { LacunaError } from '../../lib/errors.js';
 import type { GenerationModel, GenerationSession } from '../../lib/plan.js';
-import type { Commit, StepRequest, StepResult, StepTiming } from '../../lib/types.js';
+import type { StepRequest, StepResult, StepTiming } from '../../lib/types.js';
 
 export const vocabulary = 16;
 export const mask = 15;
@@ -44,6 +44,8 @@ const timing: StepTiming = {
 
 export class FakeModel implements GenerationModel {
   readonly sessions: FakeSession[] = [];
+  /** How many sessions each common forward had. */
+  readonly batches: number[] = [];
   readonly info: GenerationModel['info'];
 
   constructor(
@@ -72,6 +74,15 @@ export class FakeModel implements GenerationModel {
     return session;
   }
 
+  /** One forward for several sessions, as native code makes it. */
+  async step(
+    items: readonly (Request & { session: FakeSession })[],
+    options: { signal: AbortSignal },
+  ): Promise<StepResult[]> {
+    this.batches.push(items.length);
+    return Promise.all(items.map(({ session, ...request }) => session.step(request, options)));
+  }
+
   /** What the first session was asked, step by step. */
   get requests(): Request[] {
     return this.sessions[0].requests;
@@ -82,6 +93,8 @@ export class FakeSession implements GenerationSession {
   readonly canvas: Int32Array;
   readonly requests: Request[] = [];
   disposed = false;
+  /** What each position last reported with `kl`. */
+  readonly #reported = new Map<number, number[]>();
 
   constructor(
     readonly model: FakeModel,
@@ -102,32 +115,33 @@ export class FakeSession implements GenerationSession {
     }
     this.requests.push(request);
     this.#check(request);
-    const position = Int32Array.from(request.query!);
-    const n = position.length;
+    const reports = [
+      ...[...request.query!].map((position) => this.#head(request, position, this.canvas)),
+      ...[...(request.shadow ?? [])].map((position) =>
+        this.#head(request, position, this.canvas.with(position, mask)),
+      ),
+    ];
     const statistics = {
-      position,
-      token: new Int32Array(n),
-      probability: new Float64Array(n),
-      margin: new Float64Array(n),
-      entropy: new Float64Array(n),
+      position: Int32Array.of(...request.query!, ...(request.shadow ?? [])),
+      token: Int32Array.from(reports, ({ token }) => token),
+      probability: Float64Array.from(reports, ({ probability }) => probability),
+      margin: Float64Array.from(reports, ({ margin }) => margin),
+      entropy: Float64Array.from(reports, ({ entropy }) => entropy),
     };
-    for (let i = 0; i < n; i++) {
-      const { token, probability, margin, entropy } = this.#head(request, position[i]);
-      statistics.token[i] = token;
-      statistics.probability[i] = probability;
-      statistics.margin[i] = margin;
-      statistics.entropy[i] = entropy;
-    }
     const committed = request.commit
       ? applyRule(request.commit, this.canvas, mask, statistics)
       : new Int32Array();
     const other = request.guidance?.unconditional;
     for (const p of committed) if (other) other.canvas[p] = this.canvas[p];
-    return { ...statistics, committed, rows: this.#rows(request).length, timing };
+    const rows = this.#rows(request).length + (request.shadow ?? []).length;
+    return { ...statistics, ...this.#lists(request, reports), committed, rows, timing };
   }
 
-  commit(commits: Commit[]): void {
-    for (const { position, token } of commits) this.canvas[position] = token;
+  fork(): FakeSession {
+    const copy = this.model.createSession({ length: this.canvas.length });
+    copy.canvas.set(this.canvas);
+    this.#reported.forEach((p, position) => copy.#reported.set(position, p));
+    return copy;
   }
 
   dispose(): void {
@@ -149,11 +163,16 @@ export class FakeSession implements GenerationSession {
   #check(request: Request): void {
     const rows = new Set(this.#rows(request));
     const positions = [...request.query!];
-    assert(positions.length > 0);
+    assert(positions.length + (request.shadow ?? []).length > 0);
+    for (const position of request.shadow ?? []) assert(position < this.canvas.length);
+    for (const position of request.softMask?.position ?? []) {
+      assert.equal(this.canvas[position], mask);
+    }
     assert(positions.every((position, i) => i === 0 || position > positions[i - 1]));
     const visible = this.#visible(request);
     for (const position of positions) {
-      assert.equal(this.canvas[position], mask);
+      // a rule of native code finds masks only; policies may look at known tokens
+      if (request.commit) assert.equal(this.canvas[position], mask);
       assert(rows.has(Math.max(0, position - this.model.info.logitShift)));
       assert(visible.has(position));
     }
@@ -162,10 +181,42 @@ export class FakeSession implements GenerationSession {
     for (const row of rows) assert(row >= 0 && row < this.canvas.length);
   }
 
-  #head({ sampling, suppress, unscored, allowMask }: Request, position: number) {
+  /** Optional parts of a result. */
+  #lists({ topK, probe, kl }: Request, reports: { p: number[]; position: number }[]) {
+    const byRank = reports.map(({ p }) => [...p.keys()].sort((a, b) => p[b] - p[a] || a - b));
+    const ranked = byRank.flatMap((tokens, i) =>
+      tokens.slice(0, topK).map((t) => [t, reports[i].p[t]]),
+    );
+    const change = reports.map(({ position, p }) => {
+      const before = this.#reported.get(position);
+      if (kl) this.#reported.set(position, p);
+      return before === undefined
+        ? Infinity
+        : p.reduce((sum, q, t) => (q > 0 ? sum + q * Math.log(q / before[t]) : sum), 0);
+    });
+    return {
+      ...(topK && {
+        top: {
+          k: topK,
+          token: Int32Array.from(ranked, ([token]) => token),
+          probability: Float32Array.from(ranked, ([, p]) => p),
+        },
+      }),
+      ...(probe && {
+        probe: Float32Array.from(reports.flatMap(({ p }) => [...probe].map((t) => p[t]))),
+      }),
+      ...(kl && { kl: Float32Array.from(change) }),
+    };
+  }
+
+  #head(request: Request, position: number, canvas: Int32Array) {
+    const { sampling, suppress, unscored, allowMask, credit } = request;
     const { temperature = 0, seed = 0, step = 0, statistics } = sampling!;
-    const raw = this.model.predict(position, this.canvas, step);
-    const z = Array.from(raw, (logit, token) => (suppress?.includes(token) ? -Infinity : logit));
+    const raw = Array.from(this.model.predict(position, canvas, step));
+    credit?.position.forEach((p, i) => {
+      if (p === position) raw[credit.token[i]] += credit.value[i];
+    });
+    const z = raw.map((logit, token) => (suppress?.includes(token) ? -Infinity : logit));
     const scale = statistics === 'sampled' && temperature > 0 ? temperature : 1;
     const weights = z.map((v, token) => (unscored?.includes(token) ? 0 : Math.exp(v / scale)));
     const sum = weights.reduce((a, b) => a + b, 0);
@@ -178,6 +229,7 @@ export class FakeSession implements GenerationSession {
     const token = choice.indexOf(Math.max(...choice));
     const sorted = [...p].sort((a, b) => b - a);
     const entropy = p.reduce((h, q) => (q > 0 ? h - q * Math.log(q) : h), 0);
-    return { token, probability: p[token], margin: sorted[0] - sorted[1], entropy };
+    const margin = sorted[0] - sorted[1];
+    return { position, token, probability: p[token], margin, entropy, p };
   }
 }

@@ -4,7 +4,7 @@ import { blocks, leftToRight, lowConfidence, topK, wholeAnswer } from '../../lib
 import type { Decision, Decoder } from '../../lib/decoding/index.js';
 import { LacunaError } from '../../lib/errors.js';
 import { generate } from '../../lib/generate.js';
-import type { Frame } from '../../lib/generation.js';
+import type { Frame } from '../../lib/frames.js';
 import type { GenerateOptions, Prompt } from '../../lib/plan.js';
 import { createTokenizer } from '../../lib/text/tokenizer.js';
 import { confident, eos, FakeModel, mask, vocabulary, type Predict } from './fake.js';

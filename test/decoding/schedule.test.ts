@@ -2,11 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { absoluteBlocks, blocks, wholeAnswer } from '../../lib/decoding/blocks.js';
 import { evenShare, stepsPerBlock, timesteps, transferRate } from '../../lib/decoding/schedule.js';
 import type { RunFacts } from '../../lib/decoding/policy.js';
+import type { PolicyFacts } from '../../lib/decoding/named.js';
 import type { BlockPlan } from '../../lib/decoding/policy.js';
 
 function shares(total: number, steps: number): number[] {
   return Array.from({ length: steps }, (_, i) => evenShare(total, steps, i));
 }
+
+const plain: PolicyFacts = { name: 'plain', options: {}, traits: [] };
+const policies = { decode: plain, blocks: plain, length: plain, cache: plain, refine: [] };
 
 function run(plan: BlockPlan, prompt: number, maxTokens: number, steps?: number): RunFacts {
   return {
@@ -15,9 +19,14 @@ function run(plan: BlockPlan, prompt: number, maxTokens: number, steps?: number)
     steps,
     temperature: 0,
     seed: 0,
+    maxTokens,
     tokens: { mask: 0 },
+    ends: new Set(),
+    architecture: 'llada',
+    vocabulary: 16,
     attentionBlock: 0,
     logitShift: 0,
+    policies,
   };
 }
 
@@ -185,9 +194,9 @@ describe('steps per block', () => {
     );
   });
 
-  test('default: the limit of the run, else one per position', () => {
+  test('default: the limit of the run, else one per mask of each block', () => {
     expect(stepsPerBlock(run(blocks(8), 5, 16, 4), 'd')).toEqual([2, 2]);
-    expect(stepsPerBlock(run(blocks(8), 5, 16), 'd')).toEqual([8, 8]);
+    expect(stepsPerBlock(run(blocks(8), 5, 16), 'd')).toBeUndefined();
     expect(() => stepsPerBlock(run(blocks(8), 5, 16, 4), 'd()', 5)).toThrow(/5 steps .* the 4/);
   });
 });

@@ -95,6 +95,7 @@ export async function follow(model: Model, trajectory: Trajectory): Promise<void
     info: { ...model.info, tokens },
     tokenizer: model.tokenizer,
     createSession: (request) => model.createSession(request),
+    step: (items, options) => model.step(items, options),
   };
   const run = generate(given, trajectory.prompt, { ...options(trajectory), stopAtEos: false });
   const { trace, canvas } = await run.result;

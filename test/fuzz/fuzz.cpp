@@ -19,7 +19,7 @@
 #include "memory.h"
 #include "model/model.h"
 #include "mutate.h"
-#include "session/session.h"
+#include "session/stepper.h"
 
 namespace {
 
@@ -72,7 +72,8 @@ void loadAndStep(const std::string& path, Device device) {
   request.rows = request.visible = request.query = {0, 1, 2, 3};
   if (model->spec.mask >= 0) request.unchosen = {model->spec.mask};
   request.head.unchosen = request.unchosen;
-  const std::vector<StepResult> results = step(*model, {&request, 1}, cancelled);
+  std::vector<StepResult> results;
+  Stepper(*model).step({&request, 1}, results, cancelled);
   for (const int32_t token : results.at(0).token)
     if (token < 0 || token >= model->spec.vocabulary) throw std::logic_error("token out of range");
 }

@@ -102,6 +102,23 @@ describe('writeSynthetic', () => {
     },
   );
 
+  test('Q4_K_M mixes Q4_K and Q6_K as llama.cpp does', async () => {
+    const path = scratch.path('mix.gguf');
+    const shape = { layers: 16, dim: 256, heads: 4, ffn: 256, vocabulary: 300 };
+    await writeSynthetic(path, { ...shape, architecture: 'llada', type: 'Q4_K_M' });
+    const { tensors } = await inspect(path);
+    const typeOf = (name: string): string | undefined =>
+      tensors.find((t) => t.name === `${name}.weight`)?.type;
+    expect(typeOf('token_embd')).toBe('Q4_K');
+    expect(typeOf('output')).toBe('Q6_K');
+    const fine = [...Array(16).keys()].filter((i) => typeOf(`blk.${i}.ffn_down`) === 'Q6_K');
+    expect(fine).toEqual([0, 1, 4, 7, 10, 13, 14, 15]);
+    for (let i = 0; i < 16; i++) {
+      expect(typeOf(`blk.${i}.attn_v`)).toBe(typeOf(`blk.${i}.ffn_down`));
+      expect(typeOf(`blk.${i}.ffn_up`)).toBe('Q4_K');
+    }
+  });
+
   test('the same seed gives the same bytes, another seed others', async () => {
     const make = async (seed: number): Promise<Buffer> => {
       await writeSynthetic(scratch.path('seed.gguf'), { ...small, architecture: 'llada', seed });

@@ -16,12 +16,13 @@ struct AttentionCase {
   int visible;  // how many of the keys, chosen at random but with the rows' own positions
   int block;    // 0: every row sees all; else limits as in block-causal attention
   int segments = 1;
+  int stored = 0;  // rows that only store K/V, in a segment of their own over the same session
 };
 
 // One session: some rows of the canvas, its older K/V, what is seen.
 struct Session {
   std::unique_ptr<Buffer> keys, values;
-  std::vector<int32_t> positions, visible, limit, hidden;
+  std::vector<int32_t> positions, visible, limit, hidden, stored;
 };
 
 Session makeSession(Backend& backend, Random& random, const AttentionCase& c) {
@@ -30,7 +31,12 @@ Session makeSession(Backend& backend, Random& random, const AttentionCase& c) {
   const size_t floats = static_cast<size_t>(c.length) * static_cast<size_t>(kvDim);
   s.keys = std::make_unique<Buffer>(backend, random.normals(floats), c.length, kvDim);
   s.values = std::make_unique<Buffer>(backend, random.normals(floats), c.length, kvDim);
-  s.positions = random.subset(c.length, c.rows);
+  s.positions = random.subset(c.length, c.rows + c.stored);
+  for (int i = 0; i < c.stored; i++) {  // rows of both kinds lie among each other
+    const auto at = s.positions.begin() + random.below(static_cast<int>(s.positions.size()));
+    s.stored.push_back(*at);
+    s.positions.erase(at);
+  }
   s.visible = random.subset(c.length, c.visible);
   if (c.visible < c.length) {  // a row always sees itself
     s.visible.insert(s.visible.end(), s.positions.begin(), s.positions.end());
@@ -54,12 +60,14 @@ Session makeSession(Backend& backend, Random& random, const AttentionCase& c) {
 Output runAttention(Backend& backend, const AttentionCase& c) {
   Random random(static_cast<uint64_t>(c.length * 131 + c.rows));
   const int perSegment = c.rows + c.shadows, n = perSegment * c.segments;
+  const int stored = n + c.stored * c.segments;
   const int dim = c.heads * c.headDim, kvDim = c.kvHeads * c.headDim;
-  const auto buffer = [&](int cols) {
-    return Buffer(backend, random.normals(static_cast<size_t>(n) * static_cast<size_t>(cols)), n,
-                  cols);
+  const auto buffer = [&](int rows, int cols) {
+    return Buffer(backend, random.normals(static_cast<size_t>(rows) * static_cast<size_t>(cols)),
+                  rows, cols);
   };
-  const Buffer q = buffer(dim), k = buffer(kvDim), v = buffer(kvDim), o = buffer(dim);
+  const Buffer q = buffer(n, dim), k = buffer(stored, kvDim), v = buffer(stored, kvDim),
+               o = buffer(n, dim);
   std::vector<Session> sessions;
   std::vector<Segment> segments;
   for (int i = 0; i < c.segments; i++) sessions.push_back(makeSession(backend, random, c));
@@ -77,6 +85,18 @@ Output runAttention(Backend& backend, const AttentionCase& c) {
     segment.visibleCount = static_cast<int>(s.visible.size());
     segment.limit = s.limit.data();
     segment.hidden = s.hidden.data();
+    segments.push_back(segment);
+  }
+  for (int i = 0; i < c.segments && c.stored; i++) {
+    const Session& s = sessions[static_cast<size_t>(i)];
+    Segment segment;
+    segment.keys = s.keys->tensor.data;
+    segment.values = s.values->tensor.data;
+    segment.length = c.length;
+    segment.firstRow = n + i * c.stored;
+    segment.rows = c.stored;
+    segment.storeOnly = true;
+    segment.positions = s.stored.data();
     segments.push_back(segment);
   }
   const AttentionShape shape{c.heads, c.kvHeads, c.headDim,
@@ -110,6 +130,8 @@ void addAttentionCases(std::vector<Case>& cases) {
       {"shadow rows alone", 4, 2, 32, 140, 0, 9, 140, 0},
       {"shadow rows, causal", 2, 2, 32, 60, 60, 60, 60, 1},
       {"three sessions", 4, 2, 32, 70, 20, 3, 40, 8, 3},
+      {"rows that only store", 4, 2, 32, 90, 40, 0, 90, 0, 1, 50},
+      {"two sessions with rows that only store", 2, 1, 64, 150, 20, 5, 150, 0, 2, 30},
   };
   for (const AttentionCase& c : table) {
     cases.push_back(

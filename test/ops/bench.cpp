@@ -11,7 +11,7 @@ namespace lacuna::ops {
 namespace {
 
 constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64,
-              kVocabulary = 32768;
+              kHeadVocabulary = 126464;
 
 // One round over a State(backend, arguments…), which lives as long as the round, and the backend
 // longer than the state.
@@ -59,25 +59,65 @@ BenchCase linearCase(Type type, int n, int rows, int cols) {
   return c;
 }
 
-BenchCase headCase(int n, float temperature) {
+// The head over LLaDA's vocabulary, its logits flat (of deviation 2) as where little is known yet:
+// there noise must be drawn for every token.
+struct Head : Product {
+  Head(Backend& backend, int n, const HeadOptions& options)
+      : Product(backend, Type::q8_0, n, kHeadVocabulary, kDim),
+        previous(backend, random.normals(static_cast<size_t>(n) * kDim), n, kDim),
+        options{options},
+        rows(static_cast<size_t>(n)) {
+    for (int64_t i = 0; i < int64_t{n} * kDim; i++) x.tensor.data[i] *= 0.15f;
+    for (int i = 0; i < n; i++) {
+      HeadRow& row = rows[static_cast<size_t>(i)];
+      row.hidden = row.position = i;
+      row.hasPrevious = options.kl;
+      if (options.kl) row.previous = previous.tensor.slice(i, 1).data;
+      for (int32_t token : {7, 70000}) credits.push_back({i, token, 0.5f});
+    }
+    if (options.list > 0) this->options.credits = credits;
+  }
+  Buffer previous;
+  HeadOptions options;
+  std::vector<Credit> credits;
+  std::vector<HeadRow> rows;
+  HeadResult result;
+};
+
+BenchCase headCase(int n, const char* name, const HeadOptions& options) {
   BenchCase c;
-  c.name = "head Q8_0 " + std::to_string(n) + "x" + std::to_string(kVocabulary) +
-           (temperature > 0 ? " sampled" : " greedy");
-  c.flops = 2.0 * n * kVocabulary * kDim;
-  c.bytes = static_cast<double>(rowBytes(Type::q8_0, kDim)) * kVocabulary;
+  c.name = "head Q8_0 " + std::to_string(n) + "x" + std::to_string(kHeadVocabulary) + " " + name;
+  c.flops = 2.0 * n * kHeadVocabulary * kDim * (options.kl ? 2 : 1);
+  c.bytes = static_cast<double>(rowBytes(Type::q8_0, kDim)) * kHeadVocabulary;
   c.int8 = true;
   c.prepare = [=](std::unique_ptr<Backend> made) {
-    const auto round = [temperature](Backend& backend, Product& p) {
-      std::vector<HeadOptions> options(1);
-      options[0].temperature = temperature;
-      std::vector<HeadRow> rows(static_cast<size_t>(p.x.tensor.rows));
-      for (size_t i = 0; i < rows.size(); i++) rows[i].hidden = static_cast<int>(i);
-      HeadResult result;
-      backend.head(result, p.x.tensor, *p.w, rows, options);
+    const auto round = [](Backend& backend, Head& h) {
+      backend.head(h.result, h.x.tensor, *h.w, h.rows, {&h.options, 1});
     };
-    return keeping<Product>(std::move(made), round, Type::q8_0, n, kVocabulary, kDim);
+    return keeping<Head>(std::move(made), round, n, options);
   };
   return c;
+}
+
+void addHeadBenches(std::vector<BenchCase>& cases, int n) {
+  HeadOptions options;
+  cases.push_back(headCase(n, "greedy", options));
+  options.kl = true;
+  cases.push_back(headCase(n, "greedy, KL", options));
+  options.kl = false;
+  options.list = 16;
+  static constexpr int32_t probe[] = {1, 2, 126000};
+  options.probe = probe;
+  cases.push_back(headCase(n, "greedy, list, probes, credits", options));
+  options.list = 0;
+  options.probe = {};
+  options.temperature = 1;
+  cases.push_back(headCase(n, "sampled", options));
+  options.topK = 50;
+  cases.push_back(headCase(n, "top-k", options));
+  options.topK = 0;
+  options.topP = 0.9f;
+  cases.push_back(headCase(n, "top-p", options));
 }
 
 struct Canvas {
@@ -164,10 +204,10 @@ std::shared_ptr<Model> randomModel(std::unique_ptr<Backend> backend, Type type) 
   const auto ones = [&] {
     return upload(*backend, floatTensor(std::vector<float>(kDim, 0.1f), kDim, 1), Use::vector);
   };
-  model->weights.embedding =
-      upload(*backend, randomTensor(random, Type::f32, kDim, 64), Use::table);
-  model->weights.layers.resize(kLayers);
-  for (LayerWeights& layer : model->weights.layers) {
+  auto weights = std::make_unique<Weights>();
+  weights->embedding = upload(*backend, randomTensor(random, Type::f32, kDim, 64), Use::table);
+  weights->layers.resize(kLayers);
+  for (LayerWeights& layer : weights->layers) {
     layer.attentionNorm = ones();
     layer.ffnNorm = ones();
     layer.q = matrix(kDim, kDim);
@@ -178,6 +218,7 @@ std::shared_ptr<Model> randomModel(std::unique_ptr<Backend> backend, Type type) 
     layer.up = matrix(kFfn, kDim);
     layer.down = matrix(kDim, kFfn);
   }
+  model->weights = std::move(weights);
   model->backend = std::move(backend);
   return model;
 }
@@ -238,11 +279,10 @@ std::vector<BenchCase> benchCases() {
   for (int n : {1, 32, 256}) cases.push_back(attendCase(n, 256));
   cases.push_back(attendCase(32, 4096));
   for (int n : {32, 256}) {
-    cases.push_back(headCase(n, 0));
-    cases.push_back(headCase(n, 1));
     cases.push_back(rowCase("norm", n, true));
     cases.push_back(rowCase("rope", n, false));
   }
+  for (int n : {32, 96, 256}) addHeadBenches(cases, n);
   return cases;
 }
 

@@ -1,5 +1,5 @@
-// lacuna-ops: the op table. --check [FILTER] | --bench [FILTER] [--threads=N] | --peak, each with
-// [--json]. FILTER is a part of a case's name.
+// lacuna-ops: the op table. --check [FILTER] [--native] | --bench [FILTER] [--threads=N] | --peak,
+// each with [--json]. FILTER is a part of a case's name; --native leaves out the emulated ISAs.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -30,9 +30,10 @@ const Kernels& kernels_neon_emulated();
 
 namespace lacuna::ops {
 
-std::vector<Target> targets() {
+std::vector<Target> targets(bool emulated) {
   std::vector<Target> list;
   for (const cpu::Kernels* kernels : cpu::usableKernels()) list.push_back({kernels->name, kernels});
+  if (!emulated) return list;
 #ifdef LACUNA_HAS_SIMDE
   list.push_back({"avx512 (emulated)", &cpu::kernels_avx512_emulated()});
 #if !defined(__aarch64__) && !defined(_M_ARM64)
@@ -46,7 +47,7 @@ namespace {
 
 struct Arguments {
   std::string mode, filter;
-  bool json = false;
+  bool json = false, native = false;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
@@ -77,11 +78,12 @@ int check(const Arguments& arguments) {
   addHeadCases(cases);
   int passed = 0, failed = 0;
   const auto reference = makeReferenceBackend();
+  const std::vector<Target> list = targets(!arguments.native);
   std::FILE* const log = arguments.json ? stderr : stdout;
   for (const Case& c : cases) {
     if (!arguments.wants(c.name)) continue;
     const Output expected = c.run(*reference);
-    for (const Target& target : targets()) {
+    for (const Target& target : list) {
       Output single;
       for (int threads : {1, 2, 4}) {
         cpu::CpuBackend backend(threads, *target.kernels);
@@ -103,7 +105,7 @@ int check(const Arguments& arguments) {
   }
   const char* quote = arguments.json ? "\"" : "";
   std::string names;
-  for (const Target& target : targets()) {
+  for (const Target& target : list) {
     if (!names.empty()) names += ", ";
     names += quote + target.name + quote;
   }
@@ -182,6 +184,8 @@ int run(int count, char** values) {
     const std::string value = values[i];
     if (value == "--json") {
       arguments.json = true;
+    } else if (value == "--native") {
+      arguments.native = true;
     } else if (value.rfind("--threads=", 0) == 0) {
       arguments.threads = std::max(1, std::atoi(value.c_str() + 10));
     } else if (value.rfind("--", 0) == 0) {
@@ -193,9 +197,9 @@ int run(int count, char** values) {
   if (arguments.mode == "--check") return check(arguments);
   if (arguments.mode == "--bench") return bench(arguments);
   if (arguments.mode == "--peak") return peak(arguments);
-  std::fprintf(
-      stderr,
-      "usage: lacuna-ops --check [FILTER] | --bench [FILTER] | --peak [--threads=N] [--json]\n");
+  std::fprintf(stderr,
+               "usage: lacuna-ops --check [FILTER] [--native] | --bench [FILTER] | --peak "
+               "[--threads=N] [--json]\n");
   return 2;
 }
 

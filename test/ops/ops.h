@@ -83,7 +83,7 @@ struct Target {
   std::string name;
   const cpu::Kernels* kernels;
 };
-// ISAs of this machine, and those that are emulated in this build.
-std::vector<Target> targets();
+// ISAs of this machine, and those that are emulated in this build if asked for.
+std::vector<Target> targets(bool emulated);
 
 }  // namespace lacuna::ops

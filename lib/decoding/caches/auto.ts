@@ -1,3 +1,4 @@
+import { because } from '../named.js';
 import type { CachePlan, RunFacts } from '../policy.js';
 import { blockCausalCache, isBlockCausal } from './block-causal.js';
 import { dkvCache } from './dkv.js';
@@ -8,25 +9,18 @@ import { noCache } from './none.js';
 const short = 64;
 
 /**
- * Picks a cache by the model, the canvas and the blocks, and says which and why in the result of the
- * run (`cache.name`, `cache.reason`):
+ * What `cache: 'auto'` stands for:
  * - `blockCausalCache()` where it is exact;
  * - `noCache()` for a canvas of less than 64 positions;
  * - `dkvCache()` for an answer in one block, where prefix and dual would only freeze the prompt;
  * - else `dualCache()`.
  */
-export function autoCache(): CachePlan {
-  return (run) => {
-    const [plan, reason] = pick(run);
-    return { ...plan(run), reason };
-  };
-}
-
-function pick(run: RunFacts): [CachePlan, string] {
+export function pickCache(run: Pick<RunFacts, 'attentionBlock' | 'blocks' | 'length'>): CachePlan {
+  const { blocks, length } = run;
   if (isBlockCausal(run)) {
-    return [blockCausalCache(), 'exact: the blocks fit the block-causal attention'];
+    return because('exact: the blocks fit the block-causal attention', blockCausalCache());
   }
-  if (run.length < short) return [noCache(), `a canvas of ${run.length} positions is short`];
-  if (run.blocks.length === 1) return [dkvCache(), 'the answer is one block'];
-  return [dualCache(), `${run.blocks.length} blocks on a canvas of ${run.length} positions`];
+  if (length < short) return because(`a canvas of ${length} positions is short`, noCache());
+  if (blocks.length === 1) return because('the answer is one block', dkvCache());
+  return because(`${blocks.length} blocks on a canvas of ${length} positions`, dualCache());
 }

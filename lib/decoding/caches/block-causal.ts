@@ -1,5 +1,6 @@
 import { LacunaError } from '../../errors.js';
 import type { Range } from '../../types.js';
+import { named } from '../named.js';
 import type { CachePlan, RunFacts } from '../policy.js';
 import { noCache } from './none.js';
 import { sourceRow } from './rows.js';
@@ -14,38 +15,39 @@ import { sourceRow } from './rows.js';
  * in two: use `absoluteBlocks(n)`.
  */
 export function blockCausalCache(): CachePlan {
-  return (run) => {
+  return named('blockCausalCache', {}, (run) => {
     refuse(run);
     // The last row of a causal block predicts the token after the block, and no row in it sees it.
     const unused = run.attentionBlock === 1 && run.logitShift === 1 ? 1 : 0;
-    return {
-      name: 'block-causal',
-      rows({ block, blockForwards, range }) {
-        const previous = block === 0 ? 0 : run.blocks[block - 1].start;
-        const start = blockForwards === 0 ? previous : sourceRow(run, range.start);
-        const end = Math.max(start + 1, range.end - unused);
-        return { rows: { start, end }, visible: range.end };
-      },
+    return ({ block, blockForwards, range }) => {
+      const previous = block === 0 ? 0 : run.blocks[block - 1].start;
+      const start = blockForwards === 0 ? previous : sourceRow(run, range.start);
+      const end = Math.max(start + 1, range.end - unused);
+      return { rows: { start, end }, visible: range.end };
     };
-  };
+  });
 }
 
 /** The fastest plan that approximates nothing: `blockCausalCache()` where it fits, else `noCache()`. */
 export function exactCache(): CachePlan {
-  return (run) => (isBlockCausal(run) ? blockCausalCache() : noCache())(run);
+  return named('exactCache', {}, (run) =>
+    (isBlockCausal(run) ? blockCausalCache() : noCache())(run),
+  );
 }
 
+type BlockFacts = Pick<RunFacts, 'attentionBlock' | 'blocks' | 'length'>;
+
 /** Whether `blockCausalCache()` takes this run. */
-export function isBlockCausal(run: RunFacts): boolean {
+export function isBlockCausal(run: BlockFacts): boolean {
   return run.attentionBlock > 0 && cutBlock(run) === undefined;
 }
 
 /** A block of the plan that begins or ends inside an attention block. */
-function cutBlock({ attentionBlock: n, blocks, length }: RunFacts): Range | undefined {
+function cutBlock({ attentionBlock: n, blocks, length }: BlockFacts): Range | undefined {
   return blocks.find(({ start, end }) => start % n !== 0 || (end % n !== 0 && end !== length));
 }
 
-function refuse(run: RunFacts): void {
+function refuse(run: BlockFacts): void {
   const n = run.attentionBlock;
   if (n === 0) {
     throw new LacunaError(

@@ -1,6 +1,6 @@
 import { integer, knownKeys } from '../../validate.js';
+import { named } from '../named.js';
 import type { CachePlan } from '../policy.js';
-import { called } from './refresh.js';
 import { sourceRow, union, where } from './rows.js';
 
 /**
@@ -18,13 +18,10 @@ import { sourceRow, union, where } from './rows.js';
 export function dkvCache(options: { refresh?: number } = {}): CachePlan {
   knownKeys('dkvCache()', options, ['refresh']);
   const refresh = integer('dkvCache(): refresh', options.refresh ?? 8, { min: 1 });
-  return (run) => ({
-    name: called('dkv', { refresh }),
-    rows({ blockForwards, canvas, changed, masked }) {
-      if (blockForwards <= 1 || blockForwards % refresh === 0) return {};
-      const masks = where(run.length, (position) => canvas[position] === run.tokens.mask);
-      const sources = masked.map((position) => sourceRow(run, position));
-      return { rows: union(run.length, masks, changed, sources) };
-    },
+  return named('dkvCache', options, (run) => ({ blockForwards, canvas, changed, masked }) => {
+    if (blockForwards <= 1 || blockForwards % refresh === 0) return {};
+    const masks = where(canvas.length, (position) => canvas[position] === run.tokens.mask);
+    const sources = masked.map((position) => sourceRow(run, position));
+    return { rows: union(canvas.length, masks, changed, sources) };
   });
 }

@@ -1,6 +1,7 @@
 import { integer, knownKeys, number } from '../../validate.js';
-import type { CachePlan } from '../policy.js';
-import { called } from './refresh.js';
+import type { Range } from '../../types.js';
+import { named } from '../named.js';
+import type { CachePlan, StepState } from '../policy.js';
 import { sourceRow, union, where } from './rows.js';
 
 export interface DllmCacheOptions {
@@ -37,40 +38,61 @@ export function dllmCache(options: DllmCacheOptions = {}): CachePlan {
   const prompt = integer(`${name}: prompt`, options.prompt ?? 50, { min: 1 });
   const response = integer(`${name}: response`, options.response ?? 7, { min: 1 });
   const ratio = number(`${name}: ratio`, options.ratio ?? 0.25, { min: 0, max: 1 });
-  return (run) => {
-    const { length } = run;
-    const answer = { start: run.prompt, end: length };
-    const share = Math.floor(ratio * (length - run.prompt));
-    const drift = new Float64Array(length); // since a row was computed last
-    return {
-      name: called('dllm', { prompt, response, ratio }),
-      rows({ forwards, changed, masked }) {
+  return named(
+    'dllmCache',
+    options,
+    (run) => {
+      const drift = new Float64Array(run.length); // since a row was computed last
+      // Positions that move or are new have no keys yet.
+      const { traits } = run.policies.length;
+      const moves = traits.includes('grows') || traits.includes('inserts');
+      let last: { step: number; rows: Int32Array } | undefined;
+      const choose = ({
+        forwards,
+        blockForwards,
+        canvas,
+        changed,
+        masked,
+      }: StepState): Int32Array => {
+        const { length } = canvas;
         for (const from of changed) {
           for (let i = 0; i < length; i++) drift[i] += 1 / (1 + Math.abs(i - from));
         }
-        const part = forwards % prompt === 0 ? { start: 0, end: run.prompt } : new Int32Array();
-        const sources = masked.map((position) => sourceRow(run, position));
-        const needed = union(length, changed, sources);
-        const rows =
-          forwards % response === 0
-            ? union(length, part, sources, answer)
-            : union(length, part, needed, mostDrifted(drift, needed, answer.start, share));
-        for (const row of rows) drift[row] = 0;
-        return { rows };
-      },
-    };
-  };
+        const anew = moves && blockForwards === 0;
+        const part = anew || forwards % prompt === 0 ? { start: 0, end: run.prompt } : none;
+        const answer = { start: run.prompt, end: length };
+        const needed = union(
+          length,
+          changed,
+          masked.map((position) => sourceRow(run, position)),
+        );
+        if (anew || forwards % response === 0) return union(length, part, needed, answer);
+        const share = Math.floor(ratio * (length - run.prompt));
+        return union(length, part, needed, mostDrifted(drift, needed, answer, share));
+      };
+      return (state) => {
+        if (last?.step !== state.step) {
+          last = { step: state.step, rows: choose(state) };
+          for (const row of last.rows) drift[row] = 0;
+        }
+        return { rows: last.rows };
+      };
+    },
+    ['remembers'],
+  );
 }
+
+const none = new Int32Array();
 
 /** Rows of the answer with the largest drift, as many as `share` leaves beside those needed. */
 function mostDrifted(
   drift: Float64Array,
   needed: Int32Array,
-  start: number,
+  { start, end }: Range,
   share: number,
 ): Int32Array {
   const taken = new Set(needed);
-  const others = where(drift.length, (i) => i >= start && drift[i] > 0 && !taken.has(i));
+  const others = where(end, (i) => i >= start && drift[i] > 0 && !taken.has(i));
   return others
     .sort((a, b) => drift[b] - drift[a] || a - b)
     .slice(0, Math.max(0, share - taken.size));

@@ -1,4 +1,5 @@
 import { integer, invalid, knownKeys, number } from '../../validate.js';
+import { factsOf, named } from '../named.js';
 import { Stream, uniform } from '../philox.js';
 import type { CachePlan } from '../policy.js';
 import { noCache } from './none.js';
@@ -39,21 +40,19 @@ export function dpad(options: DpadOptions = {}): CachePlan {
     const x = window > 1 ? (sigma * distance) / (window - 1) : 0;
     return (scale * Math.exp(-(x ** 2) / 2)) / Math.sqrt(2 * Math.PI);
   };
-  return (run) => {
-    const inner = cache(run);
-    return {
-      name: `dpad(${inner.name})`,
-      rows(state) {
-        const { block, blockForwards, range } = state;
-        const dropped = new Uint8Array(run.length);
-        for (let i = range.end; i < run.length; i++) {
-          const kept = uniform(run.seed, block, i, Stream.suffix) < keep(i - range.end);
-          dropped[i] = kept ? 0 : 1;
-        }
-        // Rows that an earlier block left out may have no keys yet.
-        const fresh = blockForwards === 0 ? { start: range.start, end: run.length } : undefined;
-        return without(inner.rows(state), dropped, fresh);
-      },
+  const told = { ...options, ...(options.cache && { cache: factsOf(cache) }) };
+  return named('dpad', told, (run) => {
+    const rows = cache(run);
+    return (state) => {
+      const { block, blockForwards, canvas, range } = state;
+      const dropped = new Uint8Array(canvas.length);
+      for (let i = range.end; i < canvas.length; i++) {
+        const kept = uniform(run.seed, block, i, Stream.suffix) < keep(i - range.end);
+        dropped[i] = kept ? 0 : 1;
+      }
+      // Rows that an earlier block left out may have no keys yet.
+      const fresh = blockForwards === 0 ? { start: range.start, end: canvas.length } : undefined;
+      return without(rows(state), dropped, fresh);
     };
-  };
+  });
 }

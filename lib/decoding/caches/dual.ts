@@ -1,6 +1,7 @@
 import { integer, knownKeys } from '../../validate.js';
+import { named } from '../named.js';
 import type { CachePlan } from '../policy.js';
-import { called, refreshing, refreshKeys, type RefreshOptions } from './refresh.js';
+import { refreshing, refreshKeys, type RefreshOptions } from './refresh.js';
 import { sourceRow } from './rows.js';
 
 export interface DualCacheOptions extends RefreshOptions {
@@ -20,15 +21,13 @@ export interface DualCacheOptions extends RefreshOptions {
  */
 export function dualCache(options: DualCacheOptions = {}): CachePlan {
   knownKeys('dualCache()', options, [...refreshKeys, 'around']);
-  const { due, told } = refreshing('dualCache()', options);
+  const due = refreshing('dualCache()', options);
   const around = integer('dualCache(): around', options.around ?? 0, { min: 0 });
-  return (run) => ({
-    name: called('dual', { ...told, around: around || undefined }),
-    rows(state) {
-      if (due(state)) return {};
-      const { start, end } = state.range;
-      const first = Math.min(start - around, sourceRow(run, start));
-      return { rows: { start: Math.max(0, first), end: Math.min(end + around, run.length) } };
-    },
+  return named('dualCache', options, (run) => (state) => {
+    if (due(state)) return {};
+    const { canvas, range } = state;
+    const first = Math.min(range.start - around, sourceRow(run, range.start));
+    const end = Math.min(range.end + around, canvas.length);
+    return { rows: { start: Math.max(0, first), end } };
   });
 }

@@ -1,6 +1,7 @@
 import { knownKeys } from '../../validate.js';
+import { named } from '../named.js';
 import type { CachePlan } from '../policy.js';
-import { called, refreshing, refreshKeys, type RefreshOptions } from './refresh.js';
+import { refreshing, refreshKeys, type RefreshOptions } from './refresh.js';
 import { sourceRow } from './rows.js';
 
 /**
@@ -11,10 +12,9 @@ import { sourceRow } from './rows.js';
  */
 export function prefixCache(options: RefreshOptions = {}): CachePlan {
   knownKeys('prefixCache()', options, refreshKeys);
-  const { due, told } = refreshing('prefixCache()', options);
-  return (run) => ({
-    name: called('prefix', told),
-    rows: (state) =>
-      due(state) ? {} : { rows: { start: sourceRow(run, state.range.start), end: run.length } },
+  const due = refreshing('prefixCache()', options);
+  return named('prefixCache', options, (run) => (state) => {
+    if (due(state)) return {};
+    return { rows: { start: sourceRow(run, state.range.start), end: state.canvas.length } };
   });
 }

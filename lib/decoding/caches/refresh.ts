@@ -12,23 +12,15 @@ export interface RefreshOptions {
   warmUp?: number;
 }
 
-/** @returns whether a forward is to be a full one; and the options as they belong into a name */
+/** Whether a forward is to be a full one. */
 export function refreshing(
   name: string,
   { refresh, warmUp = 0 }: RefreshOptions,
-): { due: (state: StepState) => boolean; told: Record<string, number | undefined> } {
+): (state: StepState) => boolean {
   if (refresh !== undefined) integer(`${name}: refresh`, refresh, { min: 1 });
   integer(`${name}: warmUp`, warmUp, { min: 0 });
-  const due = ({ blockForwards, forwards }: StepState): boolean =>
+  return ({ blockForwards, forwards }) =>
     forwards < warmUp || blockForwards % (refresh ?? Infinity) === 0;
-  return { due, told: { refresh, warmUp: warmUp || undefined } };
-}
-
-/** `dual`, `dual(refresh 8, around 16)`: a cache and its options that are not left out. */
-export function called(name: string, options: Record<string, number | undefined>): string {
-  const told = Object.entries(options).filter(([, value]) => value !== undefined);
-  if (told.length === 0) return name;
-  return `${name}(${told.map(([key, value]) => `${key} ${value}`).join(', ')})`;
 }
 
 export const refreshKeys = ['refresh', 'warmUp'];

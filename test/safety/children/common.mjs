@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { loadModel } from '../../../dist/index.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-const path = join(root, 'models/shakespeare-7m.Q8_0.gguf');
+export const path = join(root, 'models/shakespeare-7m.Q8_0.gguf');
 
 export const prompt = [1021, 10];
-export const load = (options) => loadModel(path, { threads: 2, ...options });
+export const load = (options, file = path) => loadModel(file, { threads: 2, ...options });
 
 /** On `ref` a step over this canvas takes long enough to be in the middle of it. */
 export const longStep = (model) => model.createSession({ length: 256 }).step();

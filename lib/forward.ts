@@ -1,0 +1,185 @@
+/** Sessions of a run, and its forwards: of the canvas itself, and of canvases that might be. */
+import { mergeAsks } from './decoding/asks.js';
+import type { Ask, Rows } from './decoding/policy.js';
+import type { GenerationModel, GenerationSession } from './plan.js';
+import type { CommitRule, Sampling, StepRequest, StepResult } from './types.js';
+
+/** The canvas, and with guidance its twin, which has masks for the prompt and the same answer. */
+interface Pair {
+  session: GenerationSession;
+  unconditional: GenerationSession | undefined;
+}
+
+/** What is the same in every forward of a run. */
+export interface ForwardPlan {
+  model: GenerationModel;
+  /** Token ids. */
+  prompt: Int32Array;
+  /** Positions of the sessions: the most that the canvas can have. */
+  capacity: number;
+  logitShift: number;
+  sampling: Sampling;
+  /** LLaDA's w; 0: none. */
+  cfgScale: number;
+  suppress: Int32Array;
+}
+
+/** What differs from forward to forward. */
+export interface ForwardOptions {
+  asks: readonly Ask[];
+  rows: Rows;
+  /** Current length of the canvas. */
+  length: number;
+  step: number;
+  statistics: Sampling['statistics'];
+  commit?: CommitRule;
+}
+
+/** A forward's request in full, and its result. */
+export interface Forward {
+  request: StepRequest;
+  result: StepResult;
+}
+
+/** Everything native of a generation. Made when it starts, disposed of when it ends. */
+export class Forwards {
+  readonly #plan: ForwardPlan;
+  readonly #signal: AbortSignal;
+  readonly #main: Pair;
+  readonly #pairs: Pair[] = []; // all that must be freed
+  readonly #spare: Pair[] = []; // for canvases that might be, whose rows are all computed
+
+  constructor(plan: ForwardPlan, signal: AbortSignal) {
+    this.#plan = plan;
+    this.#signal = signal;
+    this.#main = this.#create();
+  }
+
+  /** One forward of the canvas that was written last. */
+  async step(options: ForwardOptions): Promise<Forward> {
+    const { session, unconditional } = this.#main;
+    const request = this.#request(options, unconditional);
+    return { request, result: await session.step(request as never, { signal: this.#signal }) };
+  }
+
+  /**
+   * One forward over several answers in place of the canvas, which stays as it is.
+   * @param answers (capacity − prompt) each
+   */
+  async look(
+    answers: readonly Int32Array[],
+    options: (i: number) => ForwardOptions,
+  ): Promise<Forward[]> {
+    const pairs: Pair[] = [];
+    try {
+      for (const answer of answers) {
+        const pair = this.#like(options(pairs.length).rows);
+        pairs.push(pair);
+        this.#write(pair, answer);
+      }
+      const requests = pairs.map(({ unconditional }, i) =>
+        this.#request(options(i), unconditional),
+      );
+      const items = requests.map(
+        (request, i) => ({ ...request, session: pairs[i].session }) as never,
+      );
+      const results = await this.#plan.model.step(items, { signal: this.#signal });
+      return results.map((result, i) => ({ request: requests[i], result }));
+    } finally {
+      for (const pair of pairs) this.#release(pair);
+    }
+  }
+
+  /** @param answer (capacity − prompt) */
+  write(answer: Int32Array): void {
+    this.#write(this.#main, answer);
+  }
+
+  dispose(): void {
+    for (const pair of this.#pairs.splice(0)) free(pair);
+  }
+
+  #create(): Pair {
+    const { model, capacity, cfgScale, prompt } = this.#plan;
+    const pair: Pair = {
+      session: model.createSession({ length: capacity }),
+      unconditional: undefined,
+    };
+    this.#pairs.push(pair);
+    try {
+      pair.session.set(0, prompt);
+      if (cfgScale > 0) pair.unconditional = model.createSession({ length: capacity });
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+    return pair;
+  }
+
+  /** A pair for another canvas: with its keys and values if a forward leaves out rows. */
+  #like({ rows, visible }: Rows): Pair {
+    if (rows === undefined && visible === undefined) return this.#spare.pop() ?? this.#create();
+    const pair: Pair = { session: this.#main.session.fork(), unconditional: undefined };
+    this.#pairs.push(pair);
+    pair.unconditional = this.#main.unconditional?.fork();
+    return pair;
+  }
+
+  #release(pair: Pair): void {
+    // A few are kept, as the next look wants as many; what they hold is computed anew.
+    if (this.#spare.length < 8 && !this.#spare.includes(pair)) this.#spare.push(pair);
+    else {
+      this.#pairs.splice(this.#pairs.indexOf(pair), 1);
+      free(pair);
+    }
+  }
+
+  #write({ session, unconditional }: Pair, answer: Int32Array): void {
+    const { prompt } = this.#plan;
+    session.set(prompt.length, answer);
+    unconditional?.set(prompt.length, answer);
+  }
+
+  #request(options: ForwardOptions, unconditional: GenerationSession | undefined): StepRequest {
+    const { sampling, suppress, cfgScale, capacity } = this.#plan;
+    const { asks, step, statistics, commit, length } = options;
+    const rows = clip(options.rows, length, capacity);
+    const { query, ...asked } = mergeAsks([...asks, { suppress }]);
+    const computed = computedRows(rows.rows, length);
+    return {
+      ...asked,
+      ...rows,
+      query: query.filter((position) => computed(Math.max(0, position - this.#plan.logitShift))),
+      sampling: { ...sampling, statistics, step },
+      guidance: unconditional && { unconditional, scale: cfgScale + 1 },
+      commit: commit && { seed: sampling.seed, step, ...commit },
+    };
+  }
+}
+
+function free({ session, unconditional }: Pair): void {
+  session.dispose();
+  unconditional?.dispose();
+}
+
+/** Rows and keys that the canvas does not have yet stay out of the forward. */
+function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
+  if (length === capacity)
+    return { ...(rows && { rows }), ...(visible !== undefined && { visible }) };
+  const below = (list: Int32Array): Int32Array => list.filter((position) => position < length);
+  const { start, end } =
+    rows === undefined || rows instanceof Int32Array ? { start: 0, end: length } : rows;
+  return {
+    rows: rows instanceof Int32Array ? below(rows) : { start, end: Math.min(end, length) },
+    visible: visible instanceof Int32Array ? below(visible) : Math.min(visible ?? length, length),
+  };
+}
+
+function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
+  if (rows instanceof Int32Array) {
+    const listed = new Set(rows);
+    return (row) => listed.has(row);
+  }
+  const { start, end } = rows ?? { start: 0, end: length };
+  return (row) => row >= start && row < end;
+}
