@@ -1,18 +1,10 @@
 #include "session.h"
 
 namespace lacuna {
-namespace {
-
-size_t rowFloats(const ModelSpec& spec) {
-  return static_cast<size_t>(spec.kvHeads) * static_cast<size_t>(spec.headDim);
-}
-
-}  // namespace
 
 Session::Session(std::shared_ptr<Model> owner, int length)
     : model(std::move(owner)), canvas(static_cast<size_t>(length), model->spec.mask) {
-  const ModelSpec& spec = model->spec;
-  kv = model->backend->alloc(static_cast<size_t>(spec.layers) * layerFloats());
+  kv = model->backend->alloc(static_cast<size_t>(model->spec.layers) * layerFloats());
 }
 
 std::unique_ptr<Session> Session::fork() const {
@@ -24,7 +16,10 @@ std::unique_ptr<Session> Session::fork() const {
   return copy;
 }
 
-size_t Session::layerFloats() const { return 2 * rowFloats(model->spec) * canvas.size(); }
+size_t Session::layerFloats() const {
+  const size_t row = static_cast<size_t>(model->spec.kvHeads) * model->spec.headDim;
+  return 2 * row * static_cast<size_t>(planeRows(length()));
+}
 
 float* Session::keys(int layer) const {
   return kv->data + layerFloats() * static_cast<size_t>(layer);

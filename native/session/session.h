@@ -21,7 +21,7 @@ class Session {
   std::unique_ptr<Session> fork() const;  // copies canvas and K/V
 
   std::vector<int32_t> canvas;  // (length) tokens
-  MemoryPtr kv;                 // (layers, 2, length, kvHeads · headDim)
+  MemoryPtr kv;                 // (layers, 2) planes: see Segment
   MemoryPtr hidden;  // (length, dim) last reported hidden rows, made when KL is first asked
   std::vector<uint8_t> hasHidden;  // (length)
 
