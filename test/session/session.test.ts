@@ -1,6 +1,6 @@
 /** Canvas, forks, commits, several sessions in one forward, and requests that are refused. */
 import { describe, expect, test } from 'vitest';
-import type { DiffusionSession } from '../../lib/index.js';
+import type { DiffusionSession, StepResult } from '../../lib/index.js';
 import {
   devices,
   distance,
@@ -67,6 +67,38 @@ describe('canvas', () => {
       expect(session.tokens[2]).not.toBe(8);
       session.dispose();
       expect((await fork.step()).rows).toBe(16);
+    }
+  });
+
+  test('forks of forks keep their keys whoever steps first', async () => {
+    const request = { rows: { start: 8, end: 16 }, kl: true, logits: true };
+    const values = async (step: Promise<StepResult>) => {
+      const { timing: _, ...rest } = await step;
+      return rest;
+    };
+    for (const device of devices) {
+      const model = await load('llada', { device });
+      const session = halfMasked(model);
+      await session.step({ kl: true });
+      const [a, b] = [session.fork(), session.fork()];
+      const [c, d] = [a.fork(), b.fork()];
+      const expected = await values(session.step(request));
+      // Another canvas gives other keys and hidden rows, in `session` and `a` alone.
+      for (const changed of [session, a]) {
+        changed.set(0, new Int32Array(16).fill(77));
+        await changed.step({ query: Int32Array.of(9), kl: true });
+      }
+      expect((await values(a.step(request))).logits).not.toEqual(expected.logits);
+      session.dispose();
+      const together = await model.step([
+        { session: c, ...request },
+        { session: d, ...request },
+      ]);
+      for (const { timing: _, ...rest } of together) expect(rest).toEqual(expected);
+      a.dispose();
+      c.dispose();
+      d.dispose();
+      expect(await values(b.step(request))).toEqual(expected);
     }
   });
 
