@@ -2,29 +2,55 @@
 import { describe, expect, test } from 'vitest';
 import {
   absoluteBlocks,
+  ancestral,
   blockCausalCache,
   blocks,
+<<<<<<< HEAD
   dkvCache,
   dllmCache,
   dpad,
+=======
+  cap,
+  countTokens,
+  dilated,
+>>>>>>> p1
   dream,
   dualCache,
   entropyBound,
   factor,
+<<<<<<< HEAD
   growUntilEos,
+=======
+  klass,
+>>>>>>> p1
   leftToRight,
+  localLeap,
   lowConfidence,
   noCache,
+  osdt,
+  pcSampler,
   prefixCache,
   randomOrder,
+  rightToLeft,
+  sdar,
+  spaced,
   threshold,
   topK,
   wholeAnswer,
 } from '../../lib/decoding/index.js';
 import { generate } from '../../lib/generate.js';
 import type { GenerateOptions } from '../../lib/plan.js';
+<<<<<<< HEAD
 import { FakeModel, mask, type Request } from './fake.js';
+=======
+import { FakeModel, mask, vocabulary } from './fake.js';
+>>>>>>> p1
 
+const background = countTokens([[1, 2, 2, 3, 3, 3]], vocabulary);
+const profile = {
+  ...{ kind: 'thresholds', granularity: 'step', metric: 'mean', cap: 0.9, slack: 0.1 },
+  ...{ overall: 0.3, thresholds: [[0.5, 0.2]] },
+} as const;
 const decoders = {
   lowConfidence: lowConfidence({ steps: 10 }),
   'lowConfidence margin': lowConfidence({ score: 'margin' }),
@@ -41,6 +67,23 @@ const decoders = {
   'dream maskgit_plus': dream({ alg: 'maskgit_plus', steps: 30 }),
   'dream topk_margin': dream({ alg: 'topk_margin', steps: 6 }),
   'dream entropy': dream(),
+  'lowConfidence dilated': lowConfidence({ schedule: 'dilated', steps: 12 }),
+  'randomOrder cosine': randomOrder({ schedule: 'cosine' }),
+  rightToLeft: rightToLeft(),
+  pcSampler: pcSampler({ background, steps: 11 }),
+  klass: klass({ tau: 0.2, kappa: 0.5 }),
+  'klass minKl': klass({ tau: 0.1, kappa: 1, history: 1, strict: false, pick: 'minKl' }),
+  localLeap: localLeap({ kappa: 0.4, tau: 0.2 }),
+  dilated: dilated(),
+  'sdar dynamic': sdar({ tau: 0.3 }),
+  'sdar static': sdar({ strategy: 'static', steps: 3 }),
+  'sdar sequential': sdar({ strategy: 'sequential', steps: 3 }),
+  'sdar entropyBounded': sdar({ strategy: 'entropyBounded', epsilon: 3 }),
+  cap: cap(threshold({ tau: 0.1 }), { max: 3 }),
+  spaced: spaced(entropyBound({ gamma: 9 })),
+  ancestral: ancestral(),
+  'ancestral cosine': ancestral({ alpha: 'cosine', grid: 'cosine', steps: 12 }),
+  osdt: osdt({ profile: profile as never }),
   'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
 };
 const caches = { noCache: noCache(), prefixCache: prefixCache(), dualCache: dualCache() };
