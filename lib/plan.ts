@@ -238,7 +238,7 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
   const ids = promptIds(model, prompt, settings);
   refuseMask(ids, mask);
   const { eos, eot = tokenizer?.eot } = info.tokens;
-  const run = factsOfRun(info, ids.length, settings, { mask, eos, eot });
+  const run = factsOfRun(info, ids.length, settings, { mask, eos, eot }, tokenizer);
   const { adapt, ...layout } = settings.blocks(ids.length, settings.maxTokens);
   const length = settings.length(run);
   const decode = settings.decode(run);
@@ -283,6 +283,7 @@ function factsOfRun(
   prompt: number,
   settings: Settings,
   tokens: RunFacts['tokens'],
+  tokenizer: Tokenizer | undefined,
 ): RunFacts {
   const { maxTokens, steps, temperature, seed, decode, blocks, length, cache, refine } = settings;
   const layout = blocks(prompt, maxTokens);
@@ -313,6 +314,7 @@ function factsOfRun(
     ends: new Set([tokens.eos, tokens.eot].filter((token) => token !== undefined)),
     architecture: info.architecture,
     vocabulary: info.vocabulary,
+    tokenizer,
     attentionBlock: attentionBlock(info),
     logitShift: info.logitShift,
     policies,

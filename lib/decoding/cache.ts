@@ -76,7 +76,11 @@ function sourceRow({ logitShift }: RunFacts, position: number): number {
 }
 
 function isBlockCausal(run: RunFacts): boolean {
-  return run.attentionBlock > 0 && cutBlock(run) === undefined;
+  return run.attentionBlock > 0 && !adapts(run) && cutBlock(run) === undefined;
+}
+
+function adapts({ policies }: RunFacts): boolean {
+  return policies.blocks.traits.includes('adapts');
 }
 
 /** A block of the plan that begins or ends inside an attention block. */
@@ -91,6 +95,13 @@ function refuse(run: RunFacts): void {
       'INVALID_ARGUMENT',
       'cache: blockCausalCache() needs a model with block-causal attention, but this one attends to ' +
         'the whole canvas; use noCache(), prefixCache() or dualCache()',
+    );
+  }
+  if (adapts(run)) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `cache: blockCausalCache() needs blocks that are known in advance, but ` +
+        `${run.policies.blocks.name}() lets the model end them; use absoluteBlocks(${n})`,
     );
   }
   const cut = cutBlock(run);

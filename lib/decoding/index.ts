@@ -1,3 +1,4 @@
+export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
 export { fixedLength, growUntilEos } from './length.js';
