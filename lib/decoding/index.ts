@@ -1,4 +1,5 @@
 export { adaBlocks, type AdaBlockOptions } from './adablock.js';
+export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
 export { fixedLength, growUntilEos } from './length.js';
@@ -12,6 +13,7 @@ export {
   type LowConfidenceOptions,
 } from './low-confidence.js';
 export { entropyBound, factor, threshold, type ThresholdOptions } from './threshold.js';
+export { wino, type WinoOptions } from './wino.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {
   AdaptPolicy,
