@@ -2,6 +2,8 @@ export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
+export { fillAfterEos } from './eos.js';
+export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {
@@ -12,6 +14,9 @@ export {
   type LladaOptions,
   type LowConfidenceOptions,
 } from './low-confidence.js';
+export { prophet, type ProphetOptions } from './prophet.js';
+export { randomStart } from './random-start.js';
+export { remask, type RemaskOptions } from './remask.js';
 export { entropyBound, factor, threshold, type ThresholdOptions } from './threshold.js';
 export { wino, type WinoOptions } from './wino.js';
 export type { PolicyFacts, Trait } from './named.js';
