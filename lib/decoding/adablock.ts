@@ -1,6 +1,6 @@
+import { LacunaError } from '../errors.js';
 import { integer, invalid, knownKeys, number } from '../validate.js';
 import type { Range, StepResult } from '../types.js';
-import { LacunaError } from '../errors.js';
 import { named } from './named.js';
 import type { AdaptPolicy, BlockPlan, RunFacts } from './policy.js';
 

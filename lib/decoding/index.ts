@@ -16,6 +16,7 @@ export {
 } from './low-confidence.js';
 export { prophet, type ProphetOptions } from './prophet.js';
 export { randomStart } from './random-start.js';
+export { remdm, type RemdmOptions } from './remdm.js';
 export { remask, type RemaskOptions } from './remask.js';
 export { entropyBound, factor, threshold, type ThresholdOptions } from './threshold.js';
 export { wino, type WinoOptions } from './wino.js';
