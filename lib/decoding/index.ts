@@ -2,6 +2,7 @@ export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
+export { daedal, type DaedalOptions } from './daedal.js';
 export { fillAfterEos } from './eos.js';
 export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { fixedLength, growUntilEos } from './length.js';
