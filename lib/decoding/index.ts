@@ -1,7 +1,14 @@
 export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
-export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
+export { blockCausalCache, exactCache } from './caches/block-causal.js';
+export { dkvCache } from './caches/dkv.js';
+export { dllmCache, type DllmCacheOptions } from './caches/dllm.js';
+export { dpad, type DpadOptions } from './caches/dpad.js';
+export { dualCache, type DualCacheOptions } from './caches/dual.js';
+export { noCache } from './caches/none.js';
+export { prefixCache } from './caches/prefix.js';
+export type { RefreshOptions } from './caches/refresh.js';
 export { daedal, type DaedalOptions } from './daedal.js';
 export { fillAfterEos } from './eos.js';
 export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
