@@ -147,12 +147,12 @@ export class Forwards {
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
     // With a logit shift the last row also predicts a position that nobody sees yet.
-    const visible = rows.visible ?? length;
+    const seen = visibleKeys(rows.visible, length);
     return {
       ...asked,
       ...rows,
       query: query.filter(
-        (position) => position < visible && computed(Math.max(0, position - this.#plan.logitShift)),
+        (position) => seen(position) && computed(Math.max(0, position - this.#plan.logitShift)),
       ),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
@@ -177,6 +177,15 @@ function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
     rows: rows instanceof Int32Array ? below(rows) : { start, end: Math.min(end, length) },
     visible: visible instanceof Int32Array ? below(visible) : Math.min(visible ?? length, length),
   };
+}
+
+function visibleKeys(
+  visible: Rows['visible'] = Infinity,
+  length: number,
+): (position: number) => boolean {
+  if (typeof visible === 'number') return (position) => position < Math.min(visible, length);
+  const listed = new Set(visible);
+  return (position) => listed.has(position);
 }
 
 function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {

@@ -1,3 +1,4 @@
+export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { countTokens, type Background } from './background.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
@@ -15,6 +16,9 @@ export { dilated, type DilatedOptions } from './dilated.js';
 export { klass, type KlassOptions } from './klass.js';
 export { localLeap, type LocalLeapOptions } from './local-leap.js';
 export { sdar, type SdarOptions } from './sdar.js';
+export { daedal, type DaedalOptions } from './daedal.js';
+export { fillAfterEos } from './eos.js';
+export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {
@@ -37,6 +41,11 @@ export {
   type EntropyBoundOptions,
   type ThresholdOptions,
 } from './threshold.js';
+export { prophet, type ProphetOptions } from './prophet.js';
+export { randomStart } from './random-start.js';
+export { remdm, type RemdmOptions } from './remdm.js';
+export { remask, type RemaskOptions } from './remask.js';
+export { wino, type WinoOptions } from './wino.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {
   AdaptPolicy,

@@ -5,24 +5,18 @@ import {
   ancestral,
   blockCausalCache,
   blocks,
-<<<<<<< HEAD
-  dkvCache,
-  dllmCache,
-  dpad,
-=======
   cap,
   countTokens,
   dilated,
->>>>>>> p1
+  dkvCache,
+  dllmCache,
+  dpad,
   dream,
   dualCache,
   entropyBound,
   factor,
-<<<<<<< HEAD
   growUntilEos,
-=======
   klass,
->>>>>>> p1
   leftToRight,
   localLeap,
   lowConfidence,
@@ -38,19 +32,17 @@ import {
   topK,
   wholeAnswer,
 } from '../../lib/decoding/index.js';
+import { factsOf } from '../../lib/decoding/named.js';
 import { generate } from '../../lib/generate.js';
 import type { GenerateOptions } from '../../lib/plan.js';
-<<<<<<< HEAD
-import { FakeModel, mask, type Request } from './fake.js';
-=======
-import { FakeModel, mask, vocabulary } from './fake.js';
->>>>>>> p1
+import { FakeModel, mask, vocabulary, type Request } from './fake.js';
 
 const background = countTokens([[1, 2, 2, 3, 3, 3]], vocabulary);
 const profile = {
   ...{ kind: 'thresholds', granularity: 'step', metric: 'mean', cap: 0.9, slack: 0.1 },
   ...{ overall: 0.3, thresholds: [[0.5, 0.2]] },
 } as const;
+
 const decoders = {
   lowConfidence: lowConfidence({ steps: 10 }),
   'lowConfidence margin': lowConfidence({ score: 'margin' }),
@@ -199,7 +191,8 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
         expect(result.forwards).toBeLessThanOrEqual(maxTokens);
         const again = await run(make(), { ...options, stopAtEos: false });
         expect(again.trace).toEqual(result.trace);
-        if (seed > 1) continue;
+        // KLASS also watches positions that only some caches compute.
+        if (seed > 1 || factsOf(decode).name === 'klass') continue;
         // The fake model does not look at rows: whatever they are, the answer is that of no cache.
         const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
         expect(result.canvas).toEqual(exact.canvas);

@@ -12,15 +12,19 @@ const short = 64;
  * What `cache: 'auto'` stands for:
  * - `blockCausalCache()` where it is exact;
  * - `noCache()` for a canvas of less than 64 positions;
+ * - `dualCache()` for blocks that the model ends;
  * - `dkvCache()` for an answer in one block, where prefix and dual would only freeze the prompt;
  * - else `dualCache()`.
  */
-export function pickCache(run: Pick<RunFacts, 'attentionBlock' | 'blocks' | 'length'>): CachePlan {
-  const { blocks, length } = run;
-  if (isBlockCausal(run)) {
+export function pickCache(
+  run: Pick<RunFacts, 'attentionBlock' | 'blocks' | 'length'> & { adapts: boolean },
+): CachePlan {
+  const { blocks, length, adapts } = run;
+  if (isBlockCausal(run) && !adapts) {
     return because('exact: the blocks fit the block-causal attention', blockCausalCache());
   }
   if (length < short) return because(`a canvas of ${length} positions is short`, noCache());
+  if (adapts) return because('the model ends the blocks', dualCache());
   if (blocks.length === 1) return because('the answer is one block', dkvCache());
   return because(`${blocks.length} blocks on a canvas of ${length} positions`, dualCache());
 }
