@@ -46,6 +46,7 @@ export { randomStart } from './random-start.js';
 export { remdm, type RemdmOptions } from './remdm.js';
 export { remask, type RemaskOptions } from './remask.js';
 export { wino, type WinoOptions } from './wino.js';
+export { freeDave, selfDraft, type SelfDraftOptions } from './speculate.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {
   AdaptPolicy,
@@ -58,6 +59,8 @@ export type {
   Decision,
   DecodePolicy,
   Decoder,
+  DraftPolicy,
+  DraftStep,
   Layout,
   LengthPlan,
   LengthPolicy,
@@ -67,6 +70,7 @@ export type {
   Rows,
   RunFacts,
   RunPolicies,
+  Speculation,
   Splice,
   StepState,
 } from './policy.js';
