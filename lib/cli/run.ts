@@ -83,7 +83,10 @@ Examples:
 
 async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   const embedded = path === undefined && flags.chat === undefined;
-  const generate = generateOptions(embedded ? { ...embeddedFlags, ...flags } : flags);
+  const { blockLength, ...others } = embeddedFlags;
+  // A preset has blocks of its own.
+  const usual = flags.preset === undefined ? { ...others, blockLength } : others;
+  const generate = generateOptions(embedded ? { ...usual, ...flags } : flags);
   const { prompt, before } = await readPrompt(flags);
   const options = {
     load: { ...loadOptions(flags), ...(await chatTemplate(flags)) },
