@@ -8,6 +8,7 @@ import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
+import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 
 function program(): Command {
@@ -26,7 +27,9 @@ Examples:
 
 \`lacuna <command> --help\` explains a command and its options.`,
     );
-  for (const command of [runCommand(), demoCommand(), inspectCommand(), benchCommand()]) {
+  for (const command of [
+    ...[runCommand(), replayCommand(), demoCommand(), inspectCommand(), benchCommand()],
+  ]) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));
     for (const inner of command.commands) inner.copyInheritedSettings(command);
   }

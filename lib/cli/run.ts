@@ -1,8 +1,6 @@
 /** `lacuna run`: generates from a prompt. */
-import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { Command } from 'commander';
-import { LacunaError } from '../errors.js';
 import type { LoadOptions } from '../model.js';
 import type { Prompt } from '../plan.js';
 import type { ChatMessage } from '../text/template.js';
@@ -22,6 +20,7 @@ import {
   type ModelFlags,
 } from './options.js';
 import { ratio } from './canvas.js';
+import { readText, writeText } from './files.js';
 import { printSummary, show, type Shown } from './show.js';
 
 interface RunFlags extends GenerationFlags, ModelFlags {
@@ -31,6 +30,7 @@ interface RunFlags extends GenerationFlags, ModelFlags {
   system?: string;
   chatTemplate?: string;
   json?: boolean;
+  trace?: string;
   live: boolean;
   color: boolean;
   quiet?: boolean;
@@ -63,6 +63,7 @@ export function runCommand(): Command {
   return command
     .optionsGroup('Output:')
     .option('--json', 'text, token ids and statistics as JSON')
+    .option('--trace <path>', 'write all that happened to a JSON file, for `lacuna replay`')
     .option('--no-live', 'do not draw, print the finished text')
     .option('--no-color', 'draw without colours (also: NO_COLOR)')
     .option('-q, --quiet', 'no summary on standard error')
@@ -95,6 +96,9 @@ async function run(path: string | undefined, flags: RunFlags): Promise<void> {
     colour: flags.color,
   };
   const shown = await show(path ?? embeddedModel, prompt, before, options);
+  if (flags.trace !== undefined) {
+    await writeText('--trace', flags.trace, `${JSON.stringify(shown.trace)}\n`);
+  }
   if (flags.json) console.log(JSON.stringify(asJson(shown), null, 2));
   else if (!shown.drawn) process.stdout.write(withNewline(shown.result.text));
   if (!flags.quiet && !flags.json) printSummary(shown);
@@ -130,15 +134,6 @@ function readInput(): Promise<string> {
   throw new UsageError(
     'no prompt: give --prompt "…", --chat "…" or --file, or pipe text in. `lacuna demo` needs none',
   );
-}
-
-async function readText(option: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new LacunaError('FILE_ERROR', `${option}: ${reason}`, { cause });
-  }
 }
 
 /** A shell expects the last line to end. */

@@ -30,10 +30,10 @@ describe('help and usage', () => {
   test('help explains every command', () => {
     const { code, stdout } = lacuna(['--help']);
     expect(code).toBe(0);
-    for (const word of ['run', 'demo', 'inspect', 'bench', 'Examples:']) {
+    for (const word of ['run', 'replay', 'demo', 'inspect', 'bench', 'Examples:']) {
       expect(stdout).toContain(word);
     }
-    for (const command of ['run', 'demo', 'inspect', 'bench']) {
+    for (const command of ['run', 'replay', 'demo', 'inspect', 'bench']) {
       const help = lacuna([command, '--help']);
       expect(help.code).toBe(0);
       expect(help.stdout).toMatch(new RegExp(`^Usage: lacuna ${command} `));
