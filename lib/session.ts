@@ -114,7 +114,10 @@ export class DiffusionSession implements Disposable {
     call(() => this.#native.set(0, canvas));
   }
 
-  /** A copy: canvas, keys and values, and counters. */
+  /**
+   * A copy: canvas, keys and values, and counters. Takes no time and little memory itself: keys and
+   * values are copied in the first step of one of the two, which may reject with `OUT_OF_MEMORY`.
+   */
   fork(): DiffusionSession {
     const native = call(() => this.#native.fork());
     return new DiffusionSession(this.model, native, this.#steps, this.#rows);
