@@ -15,6 +15,8 @@ export interface CacheMeasurement {
   rows: number;
   /** Of all prompts together, each the median of its runs. */
   milliseconds: number;
+  /** Of all threads together, medians too: with one thread, what other programs disturb least. */
+  processorMilliseconds: number;
   millisecondsPerForward: number;
   tokensPerSecond: number;
   quality?: CacheQuality;
@@ -50,6 +52,7 @@ interface Answer {
   prompt: Int32Array;
   result: GenerationResult;
   times: number[];
+  processor: number[];
 }
 
 /** Answers with each of the caches. The first must be no cache: the others are compared to it. */
@@ -82,9 +85,12 @@ async function timed(
     for (const [k, prompt] of prompts.entries()) {
       onProgress(`run ${run + 1} of ${runs}, prompt ${k + 1} of ${prompts.length} …`);
       for (const [i, cache] of plans.entries()) {
+        const before = process.cpuUsage();
         const result = await model.generate(prompt, { ...generate, cache, signal }).result;
-        answers[i][k] ??= { prompt, result, times: [] };
+        const { user, system } = process.cpuUsage(before);
+        answers[i][k] ??= { prompt, result, times: [], processor: [] };
         answers[i][k].times.push(result.timing.total);
+        answers[i][k].processor.push((user + system) / 1000);
       }
     }
   }
@@ -103,6 +109,7 @@ function speed(answers: Answer[], { generate }: CacheBenchOptions): CacheMeasure
     forwards,
     rows: total(({ result }) => result.trace.reduce((rows, step) => rows + step.rows, 0)),
     milliseconds,
+    processorMilliseconds: total(({ processor }) => median(processor)),
     millisecondsPerForward: milliseconds / forwards,
     tokensPerSecond: (1000 * answers.length * generate.maxTokens) / milliseconds,
   };
