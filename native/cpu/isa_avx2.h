@@ -38,26 +38,6 @@ struct Isa : Base256 {
     const int fit = 32767 / (2 * 127 * ((1 << bits) - 1)), steps = fit >= 8 ? 8 : fit >= 4 ? 4 : 2;
     return steps < most ? steps : most;
   }
-
-  using W = __m256i;
-  static W setWide(uint64_t a) { return _mm256_set1_epi64x(static_cast<int64_t>(a)); }
-  static W loadWide(const uint64_t* p) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  }
-  static W addWide(W a, W b) { return _mm256_add_epi64(a, b); }
-  static W xorWide(W a, W b) { return _mm256_xor_si256(a, b); }
-  static W mulWide(W a, W b) { return _mm256_mul_epu32(a, b); }
-  static W highWide(W a) { return _mm256_srli_epi64(a, 32); }
-  static void storeQuads(uint32_t* p, W a, W b, W c, W d) {
-    const W ab = _mm256_blend_epi32(a, _mm256_slli_epi64(b, 32), 0xAA);
-    const W cd = _mm256_blend_epi32(c, _mm256_slli_epi64(d, 32), 0xAA);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_unpacklo_epi64(ab, cd));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), _mm256_unpackhi_epi64(ab, cd));
-  }
-  static F upper23(const uint32_t* p) {
-    const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    return _mm256_cvtepi32_ps(_mm256_srli_epi32(words, 9));
-  }
 };
 
 }  // namespace

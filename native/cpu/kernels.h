@@ -144,7 +144,7 @@ struct Kernels {
   void (*axpy)(float* y, float a, const float* x, int n);
   void (*attention)(const AttentionJob& job);
 
-  // Reductions over one vocabulary block; n is a multiple of 16, padded with −infinity.
+  // Reductions over one vocabulary block; n is a multiple of 64, padded with −infinity.
   float (*maximum)(const float* z, int n);
   // First index ≥ from with z > bound, or n.
   int (*nextAbove)(const float* z, int from, int n, float bound);
@@ -156,6 +156,8 @@ struct Kernels {
                         uint32_t* contenders, float* uniforms);
   // With d = (z − max) · rate: sum += Σ e^d, weighted += Σ d·e^d.
   void (*expSums)(const float* z, int n, float max, float rate, double* sum, double* weighted);
+  // y (n) = e^((z − max) · rate).
+  void (*exponentials)(float* y, const float* z, int n, float max, float rate);
   // sum += Σ e^(z − max), before += Σ e^(b − beforeMax), cross += Σ e^(z − max) · (z − b).
   void (*crossSums)(const float* z, const float* b, int n, float max, float beforeMax, double* sum,
                     double* before, double* cross);

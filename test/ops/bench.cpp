@@ -120,12 +120,12 @@ void addHeadBenches(std::vector<BenchCase>& cases, int n) {
   HeadOptions options;
   cases.push_back(headCase(n, "greedy", options));
   options.kl = true;
-  cases.push_back(headCase(n, "greedy, KL", options));
+  cases.push_back(headCase(n, "KL", options));
   options.kl = false;
   options.list = 16;
   static constexpr int32_t probe[] = {1, 2, 126000};
   options.probe = probe;
-  cases.push_back(headCase(n, "greedy, list, probes, credits", options));
+  cases.push_back(headCase(n, "list, probes, credits", options));
   options.list = 0;
   options.probe = {};
   options.temperature = 1;
