@@ -60,11 +60,22 @@ export interface NativeFile {
   fileBytes: number;
   metadata: Record<string, NativeValue>;
   tensors: NativeTensor[];
-  /** Absent when the architecture is unknown; the reason is in `specError`. */
+  /** Absent when the architecture is unknown. */
   spec?: NativeSpec;
+  /** Why the file cannot be loaded. */
   specError?: { code: string; message: string };
-  /** (lengths) memory of a session of each length asked for; with `spec`. */
-  sessionBytes?: Float64Array;
+  /** Present when the file can be loaded. */
+  memory?: NativeMemory;
+}
+
+/** What a model will take in memory, in bytes. */
+export interface NativeMemory {
+  /** On the device that `'auto'` chooses. */
+  weights: number;
+  /** (lengths) K/V rows and canvas of a session of each length asked for. */
+  caches: Float64Array;
+  /** (lengths) working memory of a step over that length; sessions of one model share it. */
+  activations: Float64Array;
 }
 
 /** Work on a native thread. `cancel` makes it fail with ABORTED soon. */
@@ -157,7 +168,7 @@ export interface NativeModel {
   readonly weightBytes: number;
   /** Of all parts. */
   readonly fileBytes: number;
-  /** Metadata and tensors, without `spec`. */
+  /** Metadata and tensors alone. */
   file(): NativeFile;
   createSession(length: number): NativeSession;
   sessionBytes(length: number): number;

@@ -200,13 +200,16 @@ class Backend {
   // Copies and repacks: the view may be unmapped afterwards. Throws UNSUPPORTED_TYPE,
   // OUT_OF_MEMORY. `cancelled` is polled now and then: ABORTED.
   virtual WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) = 0;
+  // Bytes of the weight that upload would make, without reading the tensor.
+  virtual uint64_t weightBytes(const TensorView& view, Use use) const = 0;
 
   // Bracket a step. After end() results are in host memory; timing() is that step's.
   virtual void begin() = 0;
   virtual void end() = 0;
   virtual Timing timing() const = 0;
 
-  // x (n, dim) = table rows of tokens (n); soft rows replace theirs.
+  // x (n, dim) = rows of tokens (n) of a table, or of a matrix (a tied head is both); soft rows
+  // replace theirs.
   virtual void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
                      std::span<const SoftRow> soft) = 0;
   // y row i = x row rows[i] (empty: row i) / rms · scale. Columns may be a head: scale (cols).

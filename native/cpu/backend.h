@@ -20,7 +20,8 @@ inline GemmInput slice(GemmInput in, const Panels& w, int64_t row) {
     in.quantised.q += row * w.cols;
     if (in.quantised.fine) in.quantised.fine += row * w.cols;
     in.quantised.scale += row * (w.cols / 32);
-    in.quantised.sum += row * (w.cols / w.group);
+    in.quantised.sum16 += row * (w.cols / 16);
+    in.quantised.sum32 += row * (w.cols / 32);
   }
   return in;
 }
@@ -35,6 +36,9 @@ class CpuBackend final : public Backend {
   std::string layout() const override { return std::string("cpu ") + kernels.name; }
   MemoryPtr alloc(size_t floats, const Memory* source) override;
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
+  uint64_t weightBytes(const TensorView& view, Use use) const override {
+    return packedBytes(view, use, kernels);
+  }
   void begin() override;
   void end() override {}
   Timing timing() const override { return times; }
@@ -83,16 +87,15 @@ class CpuBackend final : public Backend {
 
   struct QuantisedOf {
     const float* x = nullptr;
-    int n = 0, cols = 0, group = 0;
+    int n = 0, cols = 0;
     bool precise = false;
     // All rows of this are among the first ones of the other.
     bool firstOf(const QuantisedOf& other) const {
-      return x == other.x && n <= other.n && cols == other.cols && group == other.group &&
-             precise == other.precise;
+      return x == other.x && n <= other.n && cols == other.cols && precise == other.precise;
     }
   } quantisedOf;
   Quantised quantised;
-  Scratch quantisedBytes, quantisedFine, quantisedScales, quantisedSums;
+  Scratch quantisedBytes, quantisedFine, quantisedScales, quantisedSums16, quantisedSums32;
   Scratch softRows;
   Scratch attentionWork;
   Scratch routerLogits, expertInput, expertHidden, expertOutput;

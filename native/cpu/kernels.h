@@ -10,32 +10,48 @@
 // everybody.
 namespace lacuna::cpu {
 
-enum class Element { int8, f32, f16, bf16 };
+enum class Element { coded, f32, f16, bf16 };
 
 // A weight as the tile reads it: `nr` output columns side by side, all of k, then the next tile.
 // Rows past the end of the matrix are zero.
-//   int8:  data [tile][k / 4][nr][4], bytes xor Kernels::flip; scale, offset [tile][k / group][nr]
 //   float: data [tile][k][nr]
+//   coded: w = scale · (code − zero) + offset, or scale · level + offset. As small as in the file:
+//     codes lie in bit planes of whole k steps, a k step being the codes [nr][4] of 4 k. Per 32 k:
+//       8 bits:   [8 steps][nr][4]
+//       4, 5, 6:  [4][nr][4] low nibbles, vector j holding steps 2j (low half) and 2j + 1
+//       2, 3, 6:  [2][nr][4] the next 2 bits, vector j holding steps 4j .. 4j + 3, lowest first
+//       3, 5:     [nr][4] the top bit of all 8 steps, lowest first
+//     scale = d · (the group's integer, where scaleAt says that there is one), offset likewise.
 struct Panels {
   Element element = Element::f32;
   int cols = 0;          // k
-  int group = 0;         // int8: 16 or 32, elements per scale
-  bool precise = false;  // int8: wants activations of two terms
-  const void* data = nullptr;
+  bool precise = false;  // coded: wants activations of two terms
+  const uint8_t* data = nullptr;
   size_t tileBytes = 0;
-  const float* scale = nullptr;
-  const float* offset = nullptr;  // nullptr: all zero
+
+  // coded:
+  int bits = 0;            // of a code: 2, 3, 4, 5, 6 or 8
+  int zero = 0;            // the code of 0
+  bool nonlinear = false;  // 4 bits that are indices into Kernels' levels
+  int group = 0;           // elements per scale: 16 or 32
+  int block = 0;           // elements per d: 32 or 256
+  // Bytes into a tile; 0: there are none.
+  size_t scaleAt = 0;    // int8 [k / group][nr]
+  size_t minimumAt = 0;  // int8 [k / group][nr]
+  size_t dAt = 0;        // half [k / block][nr]
+  size_t mAt = 0;        // half [k / block][nr]
 };
 
 // Activations quantised per 32: x ≈ scale · q, or in two terms x ≈ scale · (256 q + fine).
 struct Quantised {
-  const int8_t* q = nullptr;     // (rows, cols) in [-127, 127]
-  const int8_t* fine = nullptr;  // the same, or nullptr
-  const float* scale = nullptr;  // (rows, cols / 32)
-  const int32_t* sum = nullptr;  // (rows, cols / group): sums of q or of 256 q + fine
+  const int8_t* q = nullptr;       // (rows, cols) in [-127, 127]
+  const int8_t* fine = nullptr;    // the same, or nullptr
+  const float* scale = nullptr;    // (rows, cols / 32)
+  const int32_t* sum16 = nullptr;  // (rows, cols / 16): sums of q or of 256 q + fine
+  const int32_t* sum32 = nullptr;  // (rows, cols / 32)
 };
 
-// The rows a product reads: x for float panels, the quantised ones for int8.
+// The rows a product reads: x for float panels, the quantised ones for coded.
 struct GemmInput {
   const float* x = nullptr;  // (rows, cols)
   Quantised quantised;
@@ -111,13 +127,13 @@ struct Kernels {
   const char* name;   // "avx2"
   const char* title;  // "AVX2"
   int nr;             // columns of a tile
-  uint8_t flip;       // see Panels
+  bool signedCodes;   // codes of 8 bits are kept as code − 128, with 0 for zero
 
   void (*gemm)(const Gemm& g);
-  // One row: q, fine (cols; fine may be nullptr), scale (cols / 32), sum (cols / group). cols is a
-  // multiple of 32.
-  void (*quantise)(const float* x, int cols, int group, int8_t* q, int8_t* fine, float* scale,
-                   int32_t* sum);
+  // One row: q, fine (cols; fine may be nullptr), scale (cols / 32), sum16 (cols / 16), sum32
+  // (cols / 32). cols is a multiple of 32.
+  void (*quantise)(const float* x, int cols, int8_t* q, int8_t* fine, float* scale, int32_t* sum16,
+                   int32_t* sum32);
   // y (cols) = x / sqrt(mean(x²) + eps) · scale. y may be x.
   void (*norm)(float* y, const float* x, const float* scale, int cols, float eps);
   // Rotates the first `dims` of a head in place. Half-split: cosines, sines (dims / 2).

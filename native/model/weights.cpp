@@ -108,6 +108,13 @@ WeightPlan planWeights(const Gguf& file, const ModelSpec& spec) {
   return Planner(file, spec).run();
 }
 
+uint64_t weightBytes(const WeightPlan& plan, const Backend& backend) {
+  uint64_t bytes = 0;
+  for (const Binding& binding : plan.bindings)
+    bytes += backend.weightBytes(*binding.tensor, binding.use);
+  return bytes;
+}
+
 WeightsPtr uploadWeights(WeightPlan plan, Gguf& file, Backend& backend, const Progress& progress,
                          const std::atomic<bool>& cancelled) {
   uint64_t done = 0;

@@ -53,6 +53,9 @@ WeightPlan planWeights(const Gguf& file, const ModelSpec& spec);
 // Bytes of the file uploaded so far, and in all. Called on the loading thread.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
+// Bytes that a plan's weights will take in `backend`.
+uint64_t weightBytes(const WeightPlan& plan, const Backend& backend);
+
 // Carries out a plan. A tensor's pages leave memory once it is uploaded. Throws what
 // Backend::upload throws.
 WeightsPtr uploadWeights(WeightPlan plan, Gguf& file, Backend& backend, const Progress& progress,

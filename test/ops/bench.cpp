@@ -61,6 +61,21 @@ BenchCase linearCase(Type type, int n, int rows, int cols) {
   return c;
 }
 
+// Repacking of a matrix whose file is in memory.
+BenchCase packCase(Type type) {
+  BenchCase c;
+  const int rows = 8192, cols = 4096;
+  c.name = std::string("pack ") + typeInfo(type).name;
+  c.bytes = static_cast<double>(rowBytes(type, cols)) * rows;
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    Random random(1);
+    const auto tensor = std::make_shared<HostTensor>(randomTensor(random, type, cols, rows));
+    const std::shared_ptr<Backend> backend = std::move(made);
+    return [=] { upload(*backend, *tensor, Use::matrix); };
+  };
+  return c;
+}
+
 // The head over LLaDA's vocabulary, its logits flat (of deviation 2) as where little is known yet:
 // there noise must be drawn for every token.
 struct Head : Product {
@@ -301,14 +316,16 @@ std::vector<BenchCase> benchCases(int threads) {
   for (Type type : {Type::q8_0, Type::f16}) {
     for (int n : {8, 32, 256}) cases.push_back(forwardCase(type, n));
   }
-  for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(Type::q8_0, n, kDim, kDim));
-  for (int n : {1, 32, 256}) {
-    cases.push_back(linearCase(Type::q8_0, n, kFfn, kDim));
-    cases.push_back(linearCase(Type::q8_0, n, kDim, kFfn));
-  }
   for (Type type : allTypes()) {
-    if (type == Type::q8_0) continue;  // above
-    for (int n : {1, 32, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
+    for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
+  }
+  for (Type type : {Type::q8_0, Type::q4_0, Type::q4_K, Type::q6_K, Type::q2_K, Type::f16}) {
+    for (int cols : {4096, 12288}) {
+      for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, 4096, cols));
+    }
+  }
+  for (Type type : {Type::q8_0, Type::q4_K, Type::q6_K, Type::f16}) {
+    cases.push_back(packCase(type));
   }
   cases.push_back(copyCase(threads));
   for (int length : {256, 1024, 4096, 8192}) {

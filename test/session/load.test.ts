@@ -182,8 +182,10 @@ describe('inspectFile', () => {
       shape: [256, 1024],
       bytes: (256 / 32) * 34 * 1024,
     });
-    expect(file.sessionBytes).toHaveLength(2);
-    expect(file.sessionBytes![1]).toBe(256 * file.sessionBytes![0]);
+    const { caches, activations } = file.memory!;
+    expect(caches).toHaveLength(2);
+    expect(caches[1]).toBe(256 * caches[0]);
+    expect(activations[1]).toBe(256 * activations[0]);
   });
 
   test('says why a file cannot run', async () => {
