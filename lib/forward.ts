@@ -166,14 +166,20 @@ function free({ session, unconditional }: Pair): void {
 function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
   if (length === capacity)
     return { ...(rows && { rows }), ...(visible !== undefined && { visible }) };
-  const { start, end } = rows ?? { start: 0, end: length };
+  const below = (list: Int32Array): Int32Array => list.filter((position) => position < length);
+  const { start, end } =
+    rows === undefined || rows instanceof Int32Array ? { start: 0, end: length } : rows;
   return {
-    rows: { start, end: Math.min(end, length) },
-    visible: Math.min(visible ?? length, length),
+    rows: rows instanceof Int32Array ? below(rows) : { start, end: Math.min(end, length) },
+    visible: visible instanceof Int32Array ? below(visible) : Math.min(visible ?? length, length),
   };
 }
 
 function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
+  if (rows instanceof Int32Array) {
+    const listed = new Set(rows);
+    return (row) => listed.has(row);
+  }
   const { start, end } = rows ?? { start: 0, end: length };
   return (row) => row >= start && row < end;
 }

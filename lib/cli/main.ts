@@ -28,8 +28,10 @@ Examples:
     );
   for (const command of [runCommand(), demoCommand(), inspectCommand(), benchCommand()]) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));
+    for (const inner of command.commands) inner.copyInheritedSettings(command);
   }
-  for (const command of [lacuna, ...lacuna.commands]) command.exitOverride();
+  const all = [lacuna, ...lacuna.commands, ...lacuna.commands.flatMap(({ commands }) => commands)];
+  for (const command of all) command.exitOverride();
   return lacuna;
 }
 

@@ -1,5 +1,12 @@
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
-export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
+export { blockCausalCache, exactCache } from './caches/block-causal.js';
+export { dkvCache } from './caches/dkv.js';
+export { dllmCache, type DllmCacheOptions } from './caches/dllm.js';
+export { dpad, type DpadOptions } from './caches/dpad.js';
+export { dualCache, type DualCacheOptions } from './caches/dual.js';
+export { noCache } from './caches/none.js';
+export { prefixCache } from './caches/prefix.js';
+export type { RefreshOptions } from './caches/refresh.js';
 export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {

@@ -159,6 +159,13 @@ Napi::Value weightsHeld(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value cancel(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    Addon::of(info.Env()).environment->cancel(integerArgument(info, 0, "id", 0, INT64_MAX));
+    return info.Env().Undefined();
+  });
+}
+
 // ---- applyRule -------------------------------------------------------------------------------
 
 Napi::Value applyRule(const Napi::CallbackInfo& info) {
@@ -201,6 +208,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("peaks", Napi::Function::New<peaks>(env, "peaks"));
     exports.Set("inspect", Napi::Function::New<inspect>(env, "inspect"));
     exports.Set("load", Napi::Function::New<load>(env, "load"));
+    exports.Set("cancel", Napi::Function::New<cancel>(env, "cancel"));
     exports.Set("weightsHeld", Napi::Function::New<weightsHeld>(env, "weightsHeld"));
     exports.Set("applyRule", Napi::Function::New<applyRule>(env, "applyRule"));
     return exports;

@@ -8,12 +8,13 @@ Session::Session(std::shared_ptr<Model> owner, int length)
 }
 
 std::unique_ptr<Session> Session::fork() const {
-  auto copy = std::make_unique<Session>(model, length());
-  copy->canvas = canvas;
-  copy->kv = model->backend->alloc(kv->count, kv.get());
-  if (hidden) copy->hidden = model->backend->alloc(hidden->count, hidden.get());
-  copy->hasHidden = hasHidden;
-  return copy;
+  return std::unique_ptr<Session>(new Session(*this));
+}
+
+// A count of 1 cannot grow meanwhile: only this session could be forked, and it is in a step.
+void Session::ownMemory() {
+  for (std::shared_ptr<Memory>* memory : {&kv, &hidden})
+    if (memory->use_count() > 1) *memory = model->backend->alloc((*memory)->count, memory->get());
 }
 
 size_t Session::layerFloats() const {
