@@ -1,3 +1,5 @@
+export { alphaOf, revealRate, type Alpha } from './alpha.js';
+export { countTokens, type Background } from './background.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, exactCache } from './caches/block-causal.js';
 export { dkvCache } from './caches/dkv.js';
@@ -7,17 +9,35 @@ export { dualCache, type DualCacheOptions } from './caches/dual.js';
 export { noCache } from './caches/none.js';
 export { prefixCache } from './caches/prefix.js';
 export type { RefreshOptions } from './caches/refresh.js';
+
+export { ancestral, type AncestralOptions } from './ancestral.js';
+export { cap, spaced, type CapOptions } from './cap.js';
+export { dilated, type DilatedOptions } from './dilated.js';
+export { klass, type KlassOptions } from './klass.js';
+export { localLeap, type LocalLeapOptions } from './local-leap.js';
+export { sdar, type SdarOptions } from './sdar.js';
 export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {
   leftToRight,
   lowConfidence,
   randomOrder,
+  rightToLeft,
   topK,
   type LladaOptions,
   type LowConfidenceOptions,
 } from './low-confidence.js';
-export { entropyBound, factor, threshold, type ThresholdOptions } from './threshold.js';
+export { calibrate, osdt, type CalibrateOptions, type ThresholdProfile } from './osdt.js';
+export { pcSampler, pcScore, type PcScoreOptions } from './pc-sampler.js';
+export type { CommitSchedule } from './schedule.js';
+export type { AnyScore, ScorePlan, ScorePolicy } from './scores.js';
+export {
+  entropyBound,
+  factor,
+  threshold,
+  type EntropyBoundOptions,
+  type ThresholdOptions,
+} from './threshold.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {
   AdaptPolicy,

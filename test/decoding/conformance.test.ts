@@ -2,29 +2,45 @@
 import { describe, expect, test } from 'vitest';
 import {
   absoluteBlocks,
+  ancestral,
   blockCausalCache,
   blocks,
   dkvCache,
   dllmCache,
   dpad,
+  cap,
+  countTokens,
+  dilated,
   dream,
   dualCache,
   entropyBound,
   factor,
   growUntilEos,
+  klass,
   leftToRight,
+  localLeap,
   lowConfidence,
   noCache,
+  osdt,
+  pcSampler,
   prefixCache,
   randomOrder,
+  rightToLeft,
+  sdar,
+  spaced,
   threshold,
   topK,
   wholeAnswer,
 } from '../../lib/decoding/index.js';
 import { generate } from '../../lib/generate.js';
 import type { GenerateOptions } from '../../lib/plan.js';
-import { FakeModel, mask, type Request } from './fake.js';
+import { FakeModel, mask, vocabulary, type Request } from './fake.js';
 
+const background = countTokens([[1, 2, 2, 3, 3, 3]], vocabulary);
+const profile = {
+  ...{ kind: 'thresholds', granularity: 'step', metric: 'mean', cap: 0.9, slack: 0.1 },
+  ...{ overall: 0.3, thresholds: [[0.5, 0.2]] },
+} as const;
 const decoders = {
   lowConfidence: lowConfidence({ steps: 10 }),
   'lowConfidence margin': lowConfidence({ score: 'margin' }),
@@ -41,6 +57,23 @@ const decoders = {
   'dream maskgit_plus': dream({ alg: 'maskgit_plus', steps: 30 }),
   'dream topk_margin': dream({ alg: 'topk_margin', steps: 6 }),
   'dream entropy': dream(),
+  'lowConfidence dilated': lowConfidence({ schedule: 'dilated', steps: 12 }),
+  'randomOrder cosine': randomOrder({ schedule: 'cosine' }),
+  rightToLeft: rightToLeft(),
+  pcSampler: pcSampler({ background, steps: 11 }),
+  klass: klass({ tau: 0.2, kappa: 0.5 }),
+  'klass minKl': klass({ tau: 0.1, kappa: 1, history: 1, strict: false, pick: 'minKl' }),
+  localLeap: localLeap({ kappa: 0.4, tau: 0.2 }),
+  dilated: dilated(),
+  'sdar dynamic': sdar({ tau: 0.3 }),
+  'sdar static': sdar({ strategy: 'static', steps: 3 }),
+  'sdar sequential': sdar({ strategy: 'sequential', steps: 3 }),
+  'sdar entropyBounded': sdar({ strategy: 'entropyBounded', epsilon: 3 }),
+  cap: cap(threshold({ tau: 0.1 }), { max: 3 }),
+  spaced: spaced(entropyBound({ gamma: 9 })),
+  ancestral: ancestral(),
+  'ancestral cosine': ancestral({ alpha: 'cosine', grid: 'cosine', steps: 12 }),
+  osdt: osdt({ profile: profile as never }),
   'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
 };
 const caches = { noCache: noCache(), prefixCache: prefixCache(), dualCache: dualCache() };
@@ -145,7 +178,7 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
     }
   });
 
-  test.each(Object.entries(decoders))('%s', async (_, decode) => {
+  test.each(Object.entries(decoders))('%s', async (name, decode) => {
     for (const seed of [1, 2, 3]) {
       for (const plan of [blocks(8), wholeAnswer()]) {
         const options = { decode, cache, blocks: plan, seed, temperature: seed - 1 };
@@ -156,7 +189,8 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
         expect(result.forwards).toBeLessThanOrEqual(maxTokens);
         const again = await run(make(), { ...options, stopAtEos: false });
         expect(again.trace).toEqual(result.trace);
-        if (seed > 1) continue;
+        // KLASS watches positions beyond the block, as far as the cache has them computed.
+        if (seed > 1 || name.startsWith('klass')) continue;
         // The fake model does not look at rows: whatever they are, the answer is that of no cache.
         const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
         expect(result.canvas).toEqual(exact.canvas);
