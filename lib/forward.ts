@@ -146,10 +146,14 @@ export class Forwards {
     const rows = clip(options.rows, length, capacity);
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
+    // With a logit shift the last row also predicts a position that nobody sees yet.
+    const visible = typeof rows.visible === 'number' ? rows.visible : length;
     return {
       ...asked,
       ...rows,
-      query: query.filter((position) => computed(Math.max(0, position - this.#plan.logitShift))),
+      query: query.filter(
+        (position) => position < visible && computed(Math.max(0, position - this.#plan.logitShift)),
+      ),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
       commit: commit && { seed: sampling.seed, step, ...commit },
