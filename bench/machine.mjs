@@ -50,7 +50,7 @@ export function atPeak({ matrix, attention }, type, peak) {
 }
 
 const quiet = 0.03; // of the cores; system clocks tick in 10 ms
-const patience = 8000; // milliseconds
+const patience = 20_000; // milliseconds
 
 /** Milliseconds that all cores have worked. */
 function busy() {
@@ -72,7 +72,7 @@ export async function quietest(wanted, round) {
   const rounds = [];
   const good = () => rounds.filter(({ others }) => others <= quiet).length;
   const begin = performance.now();
-  const patient = () => rounds.length < wanted || performance.now() - begin < patience * wanted;
+  const patient = () => rounds.length < wanted || performance.now() - begin < patience;
   while (good() < wanted && patient()) {
     const own = process.cpuUsage();
     const before = busy();

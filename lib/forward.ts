@@ -146,13 +146,13 @@ export class Forwards {
     const rows = clip(options.rows, length, capacity);
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
-    // With a logit shift the last row also predicts a position that nobody sees yet.
-    const visible = rows.visible ?? length;
+    // With a logit shift the last row may also predict a position that nobody sees yet.
+    const seen = holds(rows.visible ?? length);
     return {
       ...asked,
       ...rows,
       query: query.filter(
-        (position) => position < visible && computed(Math.max(0, position - this.#plan.logitShift)),
+        (position) => seen(position) && computed(Math.max(0, position - this.#plan.logitShift)),
       ),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
@@ -170,14 +170,23 @@ function free({ session, unconditional }: Pair): void {
 function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
   if (length === capacity)
     return { ...(rows && { rows }), ...(visible !== undefined && { visible }) };
-  const { start, end } = rows ?? { start: 0, end: length };
+  const below = (list: Int32Array): Int32Array => list.filter((position) => position < length);
+  const { start, end } =
+    rows === undefined || rows instanceof Int32Array ? { start: 0, end: length } : rows;
   return {
-    rows: { start, end: Math.min(end, length) },
-    visible: Math.min(visible ?? length, length),
+    rows: rows instanceof Int32Array ? below(rows) : { start, end: Math.min(end, length) },
+    visible: visible instanceof Int32Array ? below(visible) : Math.min(visible ?? length, length),
   };
 }
 
 function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
-  const { start, end } = rows ?? { start: 0, end: length };
-  return (row) => row >= start && row < end;
+  if (rows === undefined || rows instanceof Int32Array) return holds(rows ?? length);
+  return (row) => row >= rows.start && row < rows.end;
+}
+
+/** Whether a number is in the list, or below the bound. */
+function holds(set: number | Int32Array): (x: number) => boolean {
+  if (typeof set === 'number') return (x) => x < set;
+  const listed = new Set(set);
+  return (x) => listed.has(x);
 }

@@ -53,7 +53,8 @@ class Denoiser {
   readonly #signal: AbortSignal;
   readonly #canvas: Canvas;
   #step = 0;
-  #changed = new Int32Array(); // by the step before
+  #changed = new Int32Array(); // since the last forward
+  #forwarded = 0; // forwards of the canvas
   /** Forwards since the block began or the canvas changed its length: K/V rows older than that may be stale. */
   #fresh = 0;
   #blockEnd: number; // of the last block, where the model decides
@@ -120,8 +121,9 @@ class Denoiser {
   #state(block: number, range: Range, blockStep: number, blockMasks: number): StepState {
     const masked = this.#canvas.masked(range);
     const canvas = this.#canvas.tokens;
-    const [step, blockForwards, changed] = [this.#step, this.#fresh, this.#changed];
-    return { step, block, blockStep, blockForwards, range, masked, blockMasks, canvas, changed };
+    const counts = { step: this.#step, forwards: this.#forwarded, blockForwards: this.#fresh };
+    const changed = this.#changed;
+    return { ...counts, block, blockStep, range, masked, blockMasks, canvas, changed };
   }
 
   /** One forward for everybody; the rule goes with it where nothing else has a say. */
@@ -289,7 +291,10 @@ class Denoiser {
     if ((written.length > 0 && !native) || splice !== undefined) {
       this.#forwards.write(this.#canvas.answer);
     }
-    this.#changed = Int32Array.from(written, ({ position }) => position);
+    const kept = outcome.forwards.length > 0 ? [] : this.#changed;
+    const changed = new Set([...kept, ...written.map(({ position }) => position)]);
+    this.#changed = Int32Array.from(changed).sort();
+    if (outcome.forwards.length > 0) this.#forwarded++;
     this.#step++;
     const { mask } = this.#plan.run.tokens;
     this.#emit(traceStep(step, block, outcome, length, mask));

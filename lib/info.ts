@@ -115,9 +115,40 @@ function strings(path: string, key: string, value: NativeValue | undefined): str
   if (typeof value !== 'object' || value instanceof Float64Array) {
     throw new LacunaError('BAD_GGUF', `${path}: tokenizer.ggml.${key} must be an array of strings`);
   }
-  const { strings: bytes, offsets } = value;
-  const decoder = new TextDecoder();
-  return Array.from({ length: offsets.length - 1 }, (_, i) =>
-    decoder.decode(bytes.subarray(offsets[i], offsets[i + 1])),
-  );
+  return unpacked(value.strings, value.offsets);
+}
+
+/** Strings that lie one after another as UTF-8; `offsets` (n + 1) are their bounds. */
+function unpacked(bytes: Uint8Array, offsets: Uint32Array): string[] {
+  const n = offsets.length - 1;
+  const all = wholeText(bytes);
+  const continues = (at: number) => (bytes[at] & 0xc0) === 0x80;
+  const damaged = all === undefined || offsets.subarray(0, n).some(continues);
+  if (damaged) {
+    // One by one, so that a string with damaged bytes leaves the others as they are.
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    return Array.from({ length: n }, (_, i) =>
+      decoder.decode(bytes.subarray(offsets[i], offsets[i + 1])),
+    );
+  }
+  // A decoder call for each of 126,464 tokens would cost more than all the rest.
+  let from = 0;
+  return Array.from({ length: n }, (_, i) => {
+    let to = from;
+    for (let at = offsets[i]; at < offsets[i + 1]; at++) {
+      if (!continues(at)) to += bytes[at] >= 0xf0 ? 2 : 1; // UTF-16 units
+    }
+    const text = all.slice(from, to);
+    from = to;
+    return text;
+  });
+}
+
+/** `undefined` if the bytes are no valid UTF-8. */
+function wholeText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }

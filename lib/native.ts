@@ -60,17 +60,29 @@ export interface NativeFile {
   fileBytes: number;
   metadata: Record<string, NativeValue>;
   tensors: NativeTensor[];
-  /** Absent when the architecture is unknown; the reason is in `specError`. */
+  /** Absent when the architecture is unknown. */
   spec?: NativeSpec;
+  /** Why the file cannot be loaded. */
   specError?: { code: string; message: string };
-  /** (lengths) memory of a session of each length asked for; with `spec`. */
-  sessionBytes?: Float64Array;
+  /** Present when the file can be loaded. */
+  memory?: NativeMemory;
 }
 
-/** Work on a native thread. `cancel` makes it fail with ABORTED soon. */
+/** What a model will take in memory, in bytes. */
+export interface NativeMemory {
+  /** On the device that `'auto'` chooses. */
+  weights: number;
+  /** (lengths) K/V rows and canvas of a session of each length asked for. */
+  caches: Float64Array;
+  /** (lengths) working memory of a step over that length; sessions of one model share it. */
+  activations: Float64Array;
+}
+
+/** Work on a native thread. */
 export interface NativeTask<T> {
   promise: Promise<T>;
-  cancel(): void;
+  /** For `cancel`. */
+  id: number;
 }
 
 export interface NativeStep {
@@ -128,11 +140,12 @@ export interface NativeStepResult {
   probability: Float64Array;
   margin: Float64Array;
   entropy: Float64Array;
-  topToken: Int32Array;
-  topProbability: Float32Array;
-  probe: Float32Array;
-  kl: Float32Array;
-  logits: Float32Array;
+  /** These five are absent if they are empty. */
+  topToken?: Int32Array;
+  topProbability?: Float32Array;
+  probe?: Float32Array;
+  kl?: Float32Array;
+  logits?: Float32Array;
   committed: Int32Array;
   rows: number;
   /** Milliseconds: embed, norm, linear, rope, attend, moe, head, commit, total. */
@@ -157,7 +170,7 @@ export interface NativeModel {
   readonly weightBytes: number;
   /** Of all parts. */
   readonly fileBytes: number;
-  /** Metadata and tensors, without `spec`. */
+  /** Metadata and tensors alone. */
   file(): NativeFile;
   createSession(length: number): NativeSession;
   sessionBytes(length: number): number;
@@ -185,6 +198,8 @@ export interface NativeBinding {
     options: NativeLoadOptions,
     progress?: (done: number, total: number) => void,
   ): NativeTask<NativeModel>;
+  /** Makes a task fail with ABORTED soon; does nothing if it has ended. */
+  cancel(id: number): void;
   /** All weights that this process holds, on every thread; those that models share count once. */
   weightsHeld(): { count: number; bytes: number };
   /** Runs a commit rule on given statistics and a canvas; writes the canvas. For cross-checks. */
@@ -267,7 +282,7 @@ export function call<T>(body: () => T): T {
 export async function finish<T>(start: () => NativeTask<T>, signal?: AbortSignal): Promise<T> {
   throwIfAborted(signal);
   const task = call(start);
-  const cancel = () => task.cancel();
+  const cancel = () => native().cancel(task.id);
   signal?.addEventListener('abort', cancel, { once: true });
   try {
     return await task.promise;

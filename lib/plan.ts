@@ -3,7 +3,8 @@ import { LacunaError } from './errors.js';
 import type { AnswerView } from './frames.js';
 import type { ForwardPlan } from './forward.js';
 import { absoluteBlocks, blocks, wholeAnswer } from './decoding/blocks.js';
-import { exactCache } from './decoding/cache.js';
+import { pickCache } from './decoding/caches/auto.js';
+import { exactCache } from './decoding/caches/block-causal.js';
 import { refuseCombinations } from './decoding/combine.js';
 import { dream } from './decoding/dream.js';
 import { fixedLength } from './decoding/length.js';
@@ -55,8 +56,11 @@ export interface GenerateOptions {
    * `absoluteBlocks(n)`.
    */
   blocks?: BlockPlan;
-  /** Which rows each forward computes. Default `exactCache()`: nothing is approximated. */
-  cache?: CachePlan;
+  /**
+   * Which rows each forward computes. Default `exactCache()`: nothing is approximated. `'auto'` picks
+   * by the model, the canvas and the blocks; `policies.cache` of the result says what, and why.
+   */
+  cache?: CachePlan | 'auto';
   /** How long the answer is. Default `fixedLength()`: `maxTokens`. */
   length?: LengthPlan;
   /** What goes along with the decoder, in this order. Default: nothing. */
@@ -161,7 +165,7 @@ export function checkOptions({ info }: GenerationModel, options: GenerateOptions
     maxTokens: integer('maxTokens', options.maxTokens ?? 128, { min: 1 }),
     decode: policy('decode', decode ?? usual.decode, 'threshold({ tau: 0.9 })'),
     blocks: policy('blocks', options.blocks ?? usual.blocks, 'blocks(32)'),
-    cache: policy('cache', options.cache ?? exactCache(), 'dualCache()'),
+    cache: cachePlan(options.cache ?? exactCache()),
     length: policy('length', options.length ?? fixedLength(), 'growUntilEos()'),
     refine: refinements(options.refine),
     temperature: number('temperature', options.temperature ?? 0, { min: 0 }),
@@ -181,6 +185,10 @@ export function checkOptions({ info }: GenerationModel, options: GenerateOptions
 function policy<Policy>(name: string, value: Policy, example: string): Policy {
   if (typeof value === 'function') return value;
   return invalid(name, value, `a policy, such as ${example}`);
+}
+
+function cachePlan(value: CachePlan | 'auto'): CachePlan | 'auto' {
+  return value === 'auto' ? value : policy('cache', value, "dualCache(), or 'auto'");
 }
 
 function refinements(value: GenerateOptions['refine']): Refinement[] {
@@ -238,8 +246,10 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
   const ids = promptIds(model, prompt, settings);
   refuseMask(ids, mask);
   const { eos, eot = tokenizer?.eot } = info.tokens;
-  const run = factsOfRun(info, ids.length, settings, { mask, eos, eot });
   const { adapt, ...layout } = settings.blocks(ids.length, settings.maxTokens);
+  const attention = { attentionBlock: attentionBlock(info) };
+  const cache = settings.cache === 'auto' ? pickCache({ ...layout, ...attention }) : settings.cache;
+  const run = factsOfRun(info, ids.length, { ...settings, cache }, { mask, eos, eot });
   const length = settings.length(run);
   const decode = settings.decode(run);
   const refine = settings.refine.map((refinement) => refinement(run));
@@ -269,7 +279,7 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
     },
     decode,
     revises: run.policies.decode.traits.includes('revises'),
-    cache: settings.cache(run),
+    cache: cache(run),
     adapt: adapt?.(run),
     length,
     refine,
@@ -281,7 +291,7 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
 function factsOfRun(
   info: GenerationModel['info'],
   prompt: number,
-  settings: Settings,
+  settings: Settings & { cache: CachePlan },
   tokens: RunFacts['tokens'],
 ): RunFacts {
   const { maxTokens, steps, temperature, seed, decode, blocks, length, cache, refine } = settings;

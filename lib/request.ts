@@ -5,6 +5,7 @@ import type { CommitRule, Credit, Range, Sampling, SoftMask, StepRequest } from 
 import {
   boolean,
   integer,
+  integers,
   invalid,
   knownKeys,
   list,
@@ -88,9 +89,7 @@ export function resolveStep(request: StepRequest, context: StepContext): Resolve
 
 /** Canvas positions, each once: a sorted copy. */
 export function positions(name: string, value: unknown, length: number): Int32Array {
-  const sorted = Int32Array.from(list(name, value), (position, i) =>
-    integer(`${name}[${i}]`, position, { min: 0, max: length - 1 }),
-  ).sort();
+  const sorted = integers(name, value, { min: 0, max: length - 1 }).sort();
   const repeated = sorted.find((position, i) => i > 0 && position === sorted[i - 1]);
   if (repeated === undefined) return sorted;
   throw new LacunaError(
@@ -100,7 +99,9 @@ export function positions(name: string, value: unknown, length: number): Int32Ar
 }
 
 function upTo(start: number, end: number): Int32Array {
-  return Int32Array.from({ length: end - start }, (_, i) => start + i);
+  const positions = new Int32Array(end - start);
+  for (let i = 0; i < positions.length; i++) positions[i] = start + i;
+  return positions;
 }
 
 /** `start` ≤ `end` within the canvas. */
@@ -162,6 +163,8 @@ function refuseEmptyChoice(
   unchosen: Int32Array,
   unscored: Int32Array,
 ): void {
+  const mostOut = suppress.length + unchosen.length + unscored.length;
+  if (allow.length === 0 && mostOut < vocabulary) return;
   const suppressed = new Set(suppress);
   const open = allow.filter((token) => !suppressed.has(token));
   for (const [what, out] of [
@@ -236,10 +239,7 @@ function resolveSoft(value: SoftMask, { vocabulary, canvas }: StepContext): Nati
 
 function resolveCredit(value: Credit, { vocabulary, canvas }: StepContext): NativeStep['credit'] {
   knownKeys('credit', object('credit', value), ['position', 'token', 'value']);
-  const max = canvas.length - 1;
-  const position = Int32Array.from(list('credit.position', value.position), (p, i) =>
-    integer(`credit.position[${i}]`, p, { min: 0, max }),
-  );
+  const position = integers('credit.position', value.position, { min: 0, max: canvas.length - 1 });
   const token = tokenIds('credit.token', value.token, vocabulary);
   if (token.length !== position.length) {
     invalid('credit.token', value.token, `an array of length ${position.length}`);

@@ -114,7 +114,10 @@ export class DiffusionSession implements Disposable {
     call(() => this.#native.set(0, canvas));
   }
 
-  /** A copy: canvas, keys and values, and counters. */
+  /**
+   * A copy: canvas, keys and values, and counters. Takes no time and little memory itself: keys and
+   * values are copied in the first step of one of the two, which may reject with `OUT_OF_MEMORY`.
+   */
   fork(): DiffusionSession {
     const native = call(() => this.#native.fork());
     return new DiffusionSession(this.model, native, this.#steps, this.#rows);
@@ -165,18 +168,29 @@ export class DiffusionSession implements Disposable {
   accept(request: StepRequest<DiffusionSession>, native: NativeStepResult): StepResult {
     this.#steps++;
     this.#rows += native.rows;
-    const { topToken, topProbability, probe, kl, logits, timing, ...result } = native;
+    const { position, token, probability, margin, entropy, committed, rows, timing } = native;
     const [embed, norm, linear, rope, attend, moe, head, commit, total] = timing;
     const k = request.topK ?? 0;
     return {
-      ...result,
-      ...(k > 0 && { top: { k, token: topToken, probability: topProbability } }),
-      ...(request.probe !== undefined && { probe: inOrder(probe, request.probe) }),
-      ...(request.kl === true && { kl }),
-      ...(request.logits === true && { logits }),
+      ...{ position, token, probability, margin, entropy },
+      ...(k > 0 && {
+        top: {
+          k,
+          token: native.topToken ?? new Int32Array(),
+          probability: floats(native.topProbability),
+        },
+      }),
+      ...(request.probe !== undefined && { probe: inOrder(floats(native.probe), request.probe) }),
+      ...(request.kl === true && { kl: floats(native.kl) }),
+      ...(request.logits === true && { logits: floats(native.logits) }),
+      ...{ committed, rows },
       timing: { embed, norm, linear, rope, attend, moe, head, commit, total },
     };
   }
+}
+
+function floats(values: Float32Array | undefined): Float32Array {
+  return values ?? new Float32Array();
 }
 
 /** (n × probes) Native columns are ascending and without repeats; the caller's order comes back. */

@@ -96,11 +96,33 @@ export function knownKeys(what: string, value: unknown, keys: readonly string[])
   }
 }
 
+function arrayLike(name: string, value: unknown, right: string): ArrayLike<unknown> {
+  const array = value as ArrayLike<unknown> | null | undefined;
+  const isList = typeof array === 'object' && array !== null && Number.isSafeInteger(array.length);
+  return isList ? array : invalid(name, value, right);
+}
+
 /** Any array-like, as an array of its own. */
 export function list(name: string, value: unknown, right = 'an array'): unknown[] {
-  const array = value as ArrayLike<unknown> | null;
-  const isList = typeof array === 'object' && array !== null && Number.isSafeInteger(array.length);
-  return isList ? Array.from(array) : invalid(name, value, right);
+  return Array.from(arrayLike(name, value, right));
+}
+
+/** Any array-like of integers within the range, copied. */
+export function integers(
+  name: string,
+  value: unknown,
+  range: Range,
+  right = 'an array',
+): Int32Array {
+  const array = arrayLike(name, value, right);
+  const copy = new Int32Array(array.length);
+  // Runs between the steps of a generation: neither closures nor names for what is right.
+  for (let i = 0; i < copy.length; i++) {
+    const x = array[i];
+    const isRight = Number.isSafeInteger(x) && isNumberIn(x, range);
+    copy[i] = isRight ? x : integer(`${name}[${i}]`, x, range);
+  }
+  return copy;
 }
 
 /**
@@ -108,11 +130,5 @@ export function list(name: string, value: unknown, right = 'an array'): unknown[
  * @returns a copy, so that later changes by the caller do not reach it
  */
 export function tokenIds(name: string, value: unknown, vocabularySize: number): Int32Array {
-  const list = value as ArrayLike<unknown> | null | undefined;
-  if (typeof list !== 'object' || list === null || !Number.isSafeInteger(list.length)) {
-    return invalid(name, value, 'an array of token ids');
-  }
-  return Int32Array.from(list, (id, i) =>
-    integer(`${name}[${i}]`, id, { min: 0, max: vocabularySize - 1 }),
-  );
+  return integers(name, value, { min: 0, max: vocabularySize - 1 }, 'an array of token ids');
 }

@@ -14,7 +14,7 @@
 // dereferenced by the backend alone (it can be device memory); the rest is host memory.
 namespace lacuna {
 
-// Memory of a backend, uninitialised.
+// Memory of a backend.
 struct Memory {
   virtual ~Memory() = default;
   float* data = nullptr;  // backend
@@ -80,6 +80,11 @@ struct Rope {
   float magnitude = 1;              // factor on cos and sin (yarn)
 };
 
+// Positions for which a session's K/V planes have room: length, rounded up so that a backend can
+// keep them in panels.
+constexpr int kPlaneRows = 32;
+constexpr int planeRows(int length) { return (length + kPlaneRows - 1) / kPlaneRows * kPlaneRows; }
+
 struct AttentionShape {
   int heads = 0, kvHeads = 0, headDim = 0;  // q row: heads * headDim; k, v rows: kvHeads * headDim
   float scale = 0;                          // on q·k, 1 / sqrt(headDim)
@@ -91,12 +96,13 @@ struct AttentionShape {
 //   shadow row r:   the same without the positions positions[r] and hidden[r - (rows - shadows)],
 //                   plus its own fresh K/V.
 struct Segment {
-  float* keys = nullptr;               // backend, this layer: (length, kvHeads * headDim)
-  float* values = nullptr;             // backend, this layer: (length, kvHeads * headDim)
-  int length = 0;                      // canvas positions
-  int firstRow = 0;                    // of q, k, v, o
-  int rows = 0;                        // all rows of the segment; the shadow rows come last
-  int shadows = 0;                     // how many of them are shadow rows
+  // This layer's planes of the session, planeRows(length) · kvHeads · headDim floats each in an
+  // order of the backend's own; zeros at first.
+  float *keys = nullptr, *values = nullptr;  // backend
+  int length = 0;                            // canvas positions
+  int firstRow = 0;                          // of q, k, v, o
+  int rows = 0;                              // all rows of the segment; the shadow rows come last
+  int shadows = 0;                           // how many of them are shadow rows
   bool storeOnly = false;              // K/V is written, but no row attends: no rows of q and o, no
                                        // shadows, and visible and limit are not read
   const int32_t* positions = nullptr;  // (rows) canvas positions
@@ -188,19 +194,22 @@ class Backend {
   // What decides how weights lie in memory: backends of equal layouts can share them. "cpu avx2"
   virtual std::string layout() const = 0;
 
-  // Uninitialised, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
+  // Zeros, or a copy of the first `floats` floats of `source`. Throws OUT_OF_MEMORY naming
   // the bytes asked for.
   virtual MemoryPtr alloc(size_t floats, const Memory* source = nullptr) = 0;
   // Copies and repacks: the view may be unmapped afterwards. Throws UNSUPPORTED_TYPE,
   // OUT_OF_MEMORY. `cancelled` is polled now and then: ABORTED.
   virtual WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) = 0;
+  // Bytes of the weight that upload would make, without reading the tensor.
+  virtual uint64_t weightBytes(const TensorView& view, Use use) const = 0;
 
   // Bracket a step. After end() results are in host memory; timing() is that step's.
   virtual void begin() = 0;
   virtual void end() = 0;
   virtual Timing timing() const = 0;
 
-  // x (n, dim) = table rows of tokens (n); soft rows replace theirs.
+  // x (n, dim) = rows of tokens (n) of a table, or of a matrix (a tied head is both); soft rows
+  // replace theirs.
   virtual void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
                      std::span<const SoftRow> soft) = 0;
   // y row i = x row rows[i] (empty: row i) / rms · scale. Columns may be a head: scale (cols).

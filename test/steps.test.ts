@@ -23,3 +23,9 @@ test('steps compute the same on 1, 2 and 4 threads, alone, together and after an
   expect(failed).toBe(0);
   expect(passed).toBeGreaterThan(100);
 }, 300_000);
+
+test('a step allocates nothing after the first of its shape', async () => {
+  const { passed, failed } = await run('--allocations');
+  expect(failed).toBe(0);
+  expect(passed).toBeGreaterThan(300);
+}, 300_000);

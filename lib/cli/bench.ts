@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { syntheticShapes, writeSynthetic, type SyntheticShapeName } from '../gguf/synthetic.js';
 import { fileTypes, type FileType } from '../gguf/types.js';
 import type { Model } from '../model.js';
+import { benchCacheCommand } from './bench-cache.js';
 import { bytes, count, digits3, duration, fields, table } from './format.js';
 import { interruptible } from './interrupt.js';
 import {
@@ -39,7 +40,8 @@ interface BenchFlags extends ModelFlags {
   json?: boolean;
 }
 
-interface Report extends Measurements {
+/** Where a bench ran, and on which model. */
+export interface Machine {
   lacuna: string;
   node: string;
   cpu: string;
@@ -51,6 +53,9 @@ interface Report extends Measurements {
     weightBytes: number;
     backend: string;
   };
+}
+
+interface Report extends Measurements, Machine {
   /** Milliseconds. */
   load: number;
   peak?: Peak;
@@ -79,6 +84,7 @@ export function benchCommand(): Command {
     .option('--peak', "also measure the processor's arithmetic peak, and compare");
   machineOptions(command);
   overrideOptions(command);
+  command.addCommand(benchCacheCommand());
   return command
     .optionsGroup('Output:')
     .option('--json', 'everything as JSON')
@@ -88,6 +94,7 @@ export function benchCommand(): Command {
 Examples:
   lacuna bench
   lacuna bench llada.gguf --threads 4
+  lacuna bench cache
   lacuna bench --synthetic bench-16x1024 --type Q8_0 --rows 256 --peak`,
     )
     .action(bench);
@@ -136,10 +143,7 @@ async function synthesise(folder: string, flags: BenchFlags): Promise<string> {
   return path;
 }
 
-function machine(
-  { info }: Model,
-  { threads }: BenchFlags,
-): Pick<Report, 'lacuna' | 'node' | 'cpu' | 'threads' | 'model'> {
+export function machine({ info }: Model, { threads }: { threads?: number }): Machine {
   const { architecture, name, parameters, weightBytes, backend } = info;
   return {
     lacuna: version,

@@ -3,31 +3,27 @@ import { Option, type Command } from 'commander';
 import {
   absoluteBlocks,
   ancestral,
-  blockCausalCache,
   blocks,
   dilated,
   dream,
-  dualCache,
   entropyBound,
   factor,
   klass,
   leftToRight,
   localLeap,
   lowConfidence,
-  noCache,
   osdt,
   pcSampler,
-  prefixCache,
   randomOrder,
   rightToLeft,
   sdar,
   threshold,
   type Background,
-  type CachePlan,
   type Decoder,
   type ThresholdProfile,
 } from '../decoding/index.js';
 import type { GenerateOptions } from '../plan.js';
+import { cachePlan, caches, type CacheName } from './caches.js';
 import { readJson } from './files.js';
 import { fields } from './format.js';
 import { named, real, UsageError, whole } from './options.js';
@@ -50,7 +46,8 @@ export interface GenerationFlags {
   seed?: number;
   cfgScale?: number;
   bos?: boolean;
-  cache?: keyof typeof caches;
+  cache?: CacheName;
+  refresh?: number;
 }
 
 /** Options that only some decoders know. */
@@ -151,21 +148,6 @@ const decoders = {
 
 type DecoderName = keyof typeof decoders;
 
-interface CacheEntry {
-  about: string;
-  make(): CachePlan;
-}
-
-const caches = {
-  none: { about: 'compute every token in every step: exact', make: noCache },
-  prefix: { about: 'keep what lies before the block; renewed once a block', make: prefixCache },
-  dual: { about: 'keep what lies before and after the block: the fastest', make: dualCache },
-  'block-causal': {
-    about: 'keep what lies before the block; exact for block-causal models',
-    make: blockCausalCache,
-  },
-} satisfies Record<string, CacheEntry>;
-
 const ownFlags: Record<Own, string> = {
   steps: '--steps',
   tau: '--tau',
@@ -214,6 +196,11 @@ export function generationOptions(command: Command): Command {
       ),
     )
     .option(
+      '--refresh <n>',
+      'with a --cache that is not exact: a full forward every n of a block (default: by cache)',
+      whole(1),
+    )
+    .option(
       '--tau <p>',
       'threshold, klass, sdar: commit tokens at least this probable (default: 0.9; sdar 0.85)',
       real(0, 1),
@@ -255,7 +242,7 @@ export function generateOptions(flags: GenerationFlags): GenerateOptions & { max
     decode: decoder?.make(flags),
     steps: flags.steps,
     blocks: flags.blockLength === undefined ? undefined : plan(flags.blockLength),
-    cache: flags.cache && caches[flags.cache].make(),
+    cache: cachePlan(flags.cache, flags.refresh),
     temperature: flags.temperature,
     topP: flags.topP,
     topK: flags.topK,

@@ -4,18 +4,17 @@ import { inspectFile } from '../model.js';
 import type { NativeFile, NativeSpec, NativeValue } from '../native.js';
 import { bytes, count, fields, oneLine, plural, quoted, table } from './format.js';
 import { sanitise } from './glyphs.js';
-import { residentBytes } from './memory.js';
 import { whole } from './options.js';
 
 interface InspectFlags {
   metadata?: boolean;
   tensors?: boolean;
   memory?: boolean;
-  length?: number;
+  canvas?: number;
   json?: boolean;
 }
 
-const lengths = [256, 1024, 4096]; // canvases of the memory table
+const usualCanvases = [256, 1024, 4096]; // of the memory table
 const shownItems = 8; // of a long array
 const valueWidth = 100; // cells
 
@@ -27,7 +26,7 @@ export function inspectCommand(): Command {
     .option('--metadata', 'list all metadata')
     .option('--tensors', 'list all tensors')
     .option('--memory', 'memory for several canvas lengths')
-    .option('--length <n>', 'memory for this canvas length: prompt + answer, in tokens', whole(1))
+    .option('--canvas <n>', 'memory for this canvas length: prompt + answer, in tokens', whole(1))
     .option('--json', 'everything as JSON')
     .addHelpText(
       'after',
@@ -37,19 +36,19 @@ Without options: a summary and the memory.
 Examples:
   lacuna inspect llada.gguf
   lacuna inspect llada.gguf --metadata --tensors
-  lacuna inspect llada.gguf --memory --length 2048`,
+  lacuna inspect llada.gguf --memory --canvas 2048`,
     )
     .action(inspect);
 }
 
 async function inspect(path: string, flags: InspectFlags): Promise<void> {
-  const canvases = flags.length === undefined ? lengths : [flags.length];
+  const canvases = flags.canvas === undefined ? usualCanvases : [flags.canvas];
   const file = await inspectFile(path, { lengths: canvases });
   if (flags.json) {
     console.log(JSON.stringify(asJson(file, canvases), null, 2));
     return;
   }
-  const memory = flags.memory || flags.length !== undefined;
+  const memory = flags.memory || flags.canvas !== undefined;
   const all = !flags.metadata && !flags.tensors && !memory;
   const sections: string[] = [];
   if (all) sections.push(summary(file));
@@ -126,21 +125,21 @@ function typeMix({ tensors }: NativeFile): string {
     .join(', ');
 }
 
-function memoryTable({ spec, tensors, sessionBytes }: NativeFile, canvases: number[]): string {
+function memoryTable({ spec, tensors, memory }: NativeFile, canvases: number[]): string {
   const inFile = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
-  if (!spec || !sessionBytes) return fields([['weights in the file', bytes(inFile)]]);
-  const resident = residentBytes(tensors, spec);
+  if (!spec || !memory) return fields([['weights in the file', bytes(inFile)]]);
+  const { weights, caches, activations } = memory;
   const rows = canvases.map((length, i) => {
-    const session = sessionBytes[i];
     const note = spec.context > 0 && length > spec.context ? 'longer than the context' : '';
-    return [plural(length, 'token'), bytes(session), bytes(resident + session), note];
+    const parts = [caches[i], activations[i], weights + caches[i] + activations[i]];
+    return [plural(length, 'token'), ...parts.map(bytes), note];
   });
   return [
     fields([
       ['weights in the file', bytes(inFile)],
-      ['weights in memory', `about ${bytes(resident)} (cpu)`],
+      ['weights in memory', `${bytes(weights)} (cpu)`],
     ]),
-    table(['>canvas', '>one session', '>with the weights', ''], rows),
+    table(['>canvas', '>keys and values', '>activations', '>with the weights', ''], rows),
   ].join('\n\n');
 }
 
@@ -187,16 +186,17 @@ function tensorTable({ tensors }: NativeFile): string {
 }
 
 function asJson(file: NativeFile, canvases: number[]): object {
-  const { spec, tensors, sessionBytes, ...rest } = file;
+  const { memory, ...rest } = file;
   const metadata = Object.fromEntries(
     Object.entries(file.metadata).map(([key, value]) => {
       if (typeof value === 'bigint') return [key, value.toString()];
       return [key, typeof value === 'object' ? items(value, Infinity) : value];
     }),
   );
-  const memory = spec && {
-    weights: residentBytes(tensors, spec),
-    sessions: canvases.map((length, i) => ({ length, bytes: sessionBytes?.[i] })),
-  };
-  return { ...rest, metadata, tensors, spec, memory };
+  const sessions = canvases.map((length, i) => ({
+    length,
+    cache: memory?.caches[i],
+    activations: memory?.activations[i],
+  }));
+  return { ...rest, metadata, memory: memory && { weights: memory.weights, sessions } };
 }

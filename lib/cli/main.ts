@@ -17,6 +17,7 @@ function program(): Command {
     .description('Runs masked-diffusion language models from GGUF files.')
     .version(version, '-V, --version')
     .showSuggestionAfterError()
+    .enablePositionalOptions() // options after `bench cache` are its own, though `bench` has --json too
     .addHelpText(
       'after',
       `
@@ -36,8 +37,12 @@ Examples:
     calibrateCommand(),
     backgroundCommand(),
   ];
-  for (const command of commands) lacuna.addCommand(command.copyInheritedSettings(lacuna));
-  for (const command of [lacuna, ...lacuna.commands]) command.exitOverride();
+  for (const command of commands) {
+    lacuna.addCommand(command.copyInheritedSettings(lacuna));
+    for (const inner of command.commands) inner.copyInheritedSettings(command);
+  }
+  const all = [lacuna, ...lacuna.commands, ...lacuna.commands.flatMap(({ commands }) => commands)];
+  for (const command of all) command.exitOverride();
   return lacuna;
 }
 

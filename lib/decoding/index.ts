@@ -1,7 +1,14 @@
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { countTokens, type Background } from './background.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
-export { blockCausalCache, dualCache, exactCache, noCache, prefixCache } from './cache.js';
+export { blockCausalCache, exactCache } from './caches/block-causal.js';
+export { dkvCache } from './caches/dkv.js';
+export { dllmCache, type DllmCacheOptions } from './caches/dllm.js';
+export { dpad, type DpadOptions } from './caches/dpad.js';
+export { dualCache, type DualCacheOptions } from './caches/dual.js';
+export { noCache } from './caches/none.js';
+export { prefixCache } from './caches/prefix.js';
+export type { RefreshOptions } from './caches/refresh.js';
 export { ancestral, type AncestralOptions } from './ancestral.js';
 export { cap, spaced, type CapOptions } from './cap.js';
 export { dilated, type DilatedOptions } from './dilated.js';

@@ -25,6 +25,8 @@ export interface PolicyFacts {
   /** What it was called with. */
   readonly options: unknown;
   readonly traits: readonly Trait[];
+  /** Why this one, where it was not the caller who chose. */
+  readonly reason?: string;
 }
 
 const facts = Symbol('facts of a policy');
@@ -40,6 +42,12 @@ export function named<P extends (...args: never[]) => unknown>(
   traits: readonly Trait[] = [],
 ): P {
   const value: PolicyFacts = { name, options, traits };
+  return Object.defineProperty(policy, facts, { value, configurable: true });
+}
+
+/** Says of a policy just made why it was chosen. */
+export function because<P extends (...args: never[]) => unknown>(reason: string, policy: P): P {
+  const value: PolicyFacts = { ...factsOf(policy), reason };
   return Object.defineProperty(policy, facts, { value, configurable: true });
 }
 

@@ -51,7 +51,9 @@ export interface StepState {
   readonly block: number;
   /** Steps made before this one, in the block. */
   readonly blockStep: number;
-  /** Forwards made before this one since the block began or the canvas last changed its length. */
+  /** Forwards of the canvas made before this one, in the run. */
+  readonly forwards: number;
+  /** The same since the block began or the canvas last changed its length. */
   readonly blockForwards: number;
   /** The active block. */
   readonly range: Range;
@@ -61,7 +63,7 @@ export interface StepState {
   readonly blockMasks: number;
   /** (current length) The canvas. Not to be written. */
   readonly canvas: Int32Array;
-  /** Positions that the previous step wrote, ascending. */
+  /** Positions written since the last forward, ascending: their keys are those of the old token. */
   readonly changed: Int32Array;
 }
 
@@ -138,9 +140,10 @@ export type Refinement = (run: RunFacts) => RefinePolicy;
 
 /** Which rows a forward computes and which keys they see; the defaults are all. */
 export interface Rows {
-  rows?: Range;
-  visible?: number;
+  rows?: Range | Int32Array;
+  visible?: number | Int32Array;
 }
+/** With a logit shift, the row before each masked position of the block must be among the rows. */
 export type CachePolicy = (state: StepState) => Rows;
 export type CachePlan = (run: RunFacts) => CachePolicy;
 

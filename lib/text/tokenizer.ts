@@ -100,9 +100,10 @@ export class Tokenizer {
     this.#tokens = data.tokens;
     this.#types = types;
     this.#ids = ids;
-    const ofType = (type: number) => [...ids].filter(([, id]) => types[id] === type);
-    this.controlTokens = new Map(ofType(tokenType.control));
-    const userTexts = ofType(tokenType.userDefined).map(([text]) => text);
+    const ofType = (type: number) =>
+      data.tokens.filter((piece, id) => types[id] === type && ids.get(piece) === id);
+    this.controlTokens = new Map(ofType(tokenType.control).map((text) => [text, ids.get(text)!]));
+    const userTexts = ofType(tokenType.userDefined);
     this.#userPattern = anyOf(userTexts);
     this.#controlPattern = anyOf([...this.controlTokens.keys()]);
     this.#specialPattern = anyOf([...userTexts, ...this.controlTokens.keys()]);
@@ -288,21 +289,25 @@ function createBpe(
     types[id] === tokenType.normal || types[id] === tokenType.userDefined;
   // No prototype: '__proto__' is a possible piece.
   const vocab = Object.create(null) as Record<string, number>;
-  for (const [piece, id] of ids) if (ordinary(id)) vocab[piece] = id;
-
+  data.tokens.forEach((piece, id) => {
+    if (ordinary(id) && ids.get(piece) === id) vocab[piece] = id;
+  });
+  const idOf = (piece: string) => ids.get(piece) ?? -1;
   const merges: [string, string][] = [];
   data.merges.forEach((merge, i) => {
-    const [left, right, more] = merge.split(' ');
-    const parts = [left, right, `${left}${right}`].map((piece) => ids.get(piece));
-    if (more !== undefined || parts.includes(undefined)) {
-      const right = 'two pieces that are tokens, alone and joined, with a space between';
+    const space = merge.indexOf(' ');
+    const left = merge.slice(0, Math.max(space, 0));
+    const right = merge.slice(space + 1);
+    const [a, b, joined] = [idOf(left), idOf(right), idOf(left + right)];
+    if (a < 0 || b < 0 || joined < 0 || right.includes(' ')) {
+      const wanted = 'two pieces that are tokens, alone and joined, with a space between';
       fail(
         data,
         'BAD_GGUF',
-        `tokenizer.ggml.merges[${i}] is ${JSON.stringify(merge)}, not ${right}`,
+        `tokenizer.ggml.merges[${i}] is ${JSON.stringify(merge)}, not ${wanted}`,
       );
     }
-    if (parts.every((id) => ordinary(id!))) merges.push([left, right]);
+    if (ordinary(a) && ordinary(b) && ordinary(joined)) merges.push([left, right]);
   });
 
   const split = { type: 'Split', pattern: { Regex: rule.pattern }, behavior: 'Isolated' };

@@ -57,26 +57,49 @@ Napi::Value peaks(const Napi::CallbackInfo& info) {
 
 struct Inspection {
   std::shared_ptr<Gguf> file;
-  ModelSpec spec;
+  std::optional<ModelSpec> spec;
   std::optional<Error> specError;
+  uint64_t weightBytes = 0;
   std::vector<int32_t> lengths;
 };
 
+void inspectModel(Inspection& found) {
+  try {
+    found.spec = readSpec(*found.file);
+    const WeightPlan plan = planWeights(*found.file, *found.spec);
+    LoadOptions options;
+    options.threads = 1;  // starts none
+    found.weightBytes = weightBytes(plan, *makeBackend(options));
+  } catch (const Error& error) {
+    found.specError = error;
+  }
+}
+
+Napi::Object memoryOf(Napi::Env env, const Inspection& found) {
+  std::vector<double> caches, activations;
+  for (int32_t length : found.lengths) {
+    const SessionBytes bytes = sessionBytes(*found.spec, length);
+    caches.push_back(static_cast<double>(bytes.cache));
+    activations.push_back(static_cast<double>(bytes.activations));
+  }
+  Napi::Object memory = Napi::Object::New(env);
+  memory.Set("weights", static_cast<double>(found.weightBytes));
+  memory.Set("caches", toJs(env, caches));
+  memory.Set("activations", toJs(env, activations));
+  return memory;
+}
+
 Napi::Value inspectionResult(Napi::Env env, const Inspection& found) {
   Napi::Object object = toJs(env, *found.file);
+  if (found.spec) object.Set("spec", toJs(env, *found.spec, *found.file));
   if (found.specError) {
     Napi::Object error = Napi::Object::New(env);
     error.Set("code", codeName(found.specError->code));
     error.Set("message", found.specError->what());
     object.Set("specError", error);
-    return object;
+  } else {
+    object.Set("memory", memoryOf(env, found));
   }
-  object.Set("spec", toJs(env, found.spec, *found.file));
-  std::vector<double> bytes;
-  for (int32_t length : found.lengths) {
-    bytes.push_back(static_cast<double>(sessionBytes(found.spec, length)));
-  }
-  object.Set("sessionBytes", toJs(env, bytes));
   return object;
 }
 
@@ -91,11 +114,7 @@ Napi::Value inspect(const Napi::CallbackInfo& info) {
     const auto task = std::make_shared<Task>(info.Env());
     task->work = [found, path](Task&) {
       found->file = Gguf::open(path);
-      try {
-        found->spec = readSpec(*found->file);
-      } catch (const Error& error) {
-        found->specError = error;
-      }
+      inspectModel(*found);
     };
     task->result = [found](Napi::Env env) { return inspectionResult(env, *found); };
     return Addon::of(info.Env()).environment->start(task);
@@ -137,6 +156,13 @@ Napi::Value weightsHeld(const Napi::CallbackInfo& info) {
     object.Set("count", static_cast<double>(held.count));
     object.Set("bytes", static_cast<double>(held.bytes));
     return object;
+  });
+}
+
+Napi::Value cancel(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    Addon::of(info.Env()).environment->cancel(integerArgument(info, 0, "id", 0, INT64_MAX));
+    return info.Env().Undefined();
   });
 }
 
@@ -182,6 +208,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("peaks", Napi::Function::New<peaks>(env, "peaks"));
     exports.Set("inspect", Napi::Function::New<inspect>(env, "inspect"));
     exports.Set("load", Napi::Function::New<load>(env, "load"));
+    exports.Set("cancel", Napi::Function::New<cancel>(env, "cancel"));
     exports.Set("weightsHeld", Napi::Function::New<weightsHeld>(env, "weightsHeld"));
     exports.Set("applyRule", Napi::Function::New<applyRule>(env, "applyRule"));
     return exports;

@@ -116,8 +116,9 @@ Napi::Value ModelObject::createSession(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::sessionBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const int64_t length = integerArgument(info, 0, "length", 1, largestLength);
-    const uint64_t bytes = lacuna::sessionBytes(handle->live().spec, static_cast<int>(length));
-    return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+    const auto [cache, activations] =
+        lacuna::sessionBytes(handle->live().spec, static_cast<int>(length));
+    return Napi::Number::New(info.Env(), static_cast<double>(cache + activations));
   });
 }
 

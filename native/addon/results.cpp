@@ -1,5 +1,7 @@
 #include "results.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -21,6 +23,25 @@ Napi::Value typed(Napi::Env env, std::span<const T> values) {
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size_bytes());
   return array;
 }
+
+// Arrays that lie one behind the other in a buffer of exactly their size, those of larger elements
+// first. One allocation for all: a buffer costs more than copying what a step reports.
+class SharedBuffer {
+ public:
+  SharedBuffer(Napi::Env env, size_t bytes) : buffer(Napi::ArrayBuffer::New(env, bytes)) {}
+
+  template <class T>
+  Napi::Value add(std::span<const T> values) {
+    auto array = Napi::TypedArrayOf<T>::New(buffer.Env(), values.size(), buffer, used);
+    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size_bytes());
+    used += values.size_bytes();
+    return array;
+  }
+
+ private:
+  Napi::ArrayBuffer buffer;
+  size_t used = 0;
+};
 
 Napi::Value number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
 
@@ -172,25 +193,33 @@ Napi::Object toJs(Napi::Env env, const Gguf& file) {
 
 Napi::Object toJs(Napi::Env env, const StepResult& result, double totalMilliseconds) {
   const Timing& t = result.timing;
-  std::vector<double> timing;
-  for (int64_t ns : {t.embed, t.norm, t.linear, t.rope, t.attend, t.moe, t.head, t.commit}) {
-    timing.push_back(static_cast<double>(ns) / 1e6);
-  }
-  timing.push_back(totalMilliseconds);
+  const std::array<int64_t, 8> verbs = {t.embed,  t.norm, t.linear, t.rope,
+                                        t.attend, t.moe,  t.head,   t.commit};
+  std::array<double, 9> timing;
+  std::transform(verbs.begin(), verbs.end(), timing.begin(),
+                 [](int64_t ns) { return static_cast<double>(ns) / 1e6; });
+  timing.back() = totalMilliseconds;
   Napi::Object object = Napi::Object::New(env);
-  object.Set("position", typed<int32_t>(env, result.position));
-  object.Set("token", typed<int32_t>(env, result.token));
-  object.Set("probability", typed<double>(env, result.probability));
-  object.Set("margin", typed<double>(env, result.margin));
-  object.Set("entropy", typed<double>(env, result.entropy));
-  object.Set("topToken", typed<int32_t>(env, result.topToken));
-  object.Set("topProbability", typed<float>(env, result.topProbability));
-  object.Set("probe", typed<float>(env, result.probe));
-  object.Set("kl", typed<float>(env, result.kl));
-  object.Set("logits", typed<float>(env, result.logits));
-  object.Set("committed", typed<int32_t>(env, result.committed));
+  SharedBuffer arrays(env, result.position.size() * (3 * sizeof(double) + 2 * sizeof(int32_t)) +
+                               timing.size() * sizeof(double) +
+                               result.committed.size() * sizeof(int32_t));
+  object.Set("probability", arrays.add<double>(result.probability));
+  object.Set("margin", arrays.add<double>(result.margin));
+  object.Set("entropy", arrays.add<double>(result.entropy));
+  object.Set("timing", arrays.add<double>(timing));
+  object.Set("position", arrays.add<int32_t>(result.position));
+  object.Set("token", arrays.add<int32_t>(result.token));
+  object.Set("committed", arrays.add<int32_t>(result.committed));
+  // What most steps do not ask for is left out: an empty array costs as much as one of 32.
+  const auto setUnlessEmpty = [&](const char* name, const auto& values) {
+    if (!values.empty()) object.Set(name, toJs(env, values));
+  };
+  setUnlessEmpty("topToken", result.topToken);
+  setUnlessEmpty("topProbability", result.topProbability);
+  setUnlessEmpty("probe", result.probe);
+  setUnlessEmpty("kl", result.kl);
+  setUnlessEmpty("logits", result.logits);
   object.Set("rows", number(env, static_cast<double>(result.rows)));
-  object.Set("timing", typed<double>(env, timing));
   return object;
 }
 

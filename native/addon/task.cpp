@@ -124,15 +124,13 @@ Environment::Environment(Napi::Env env) : env(env) {
 
 Napi::Object Environment::start(const std::shared_ptr<Task>& task, Worker* worker) {
   if (closed) throw Error(Code::aborted, "The JavaScript environment is ending");
+  task->id = nextId++;
   Napi::Object handle = Napi::Object::New(env);
   handle.Set("promise", task->promise);
-  const auto cancel = [weak = std::weak_ptr<Task>(task)](const Napi::CallbackInfo&) {
-    if (const auto live = weak.lock()) live->cancelled = true;
-  };
-  handle.Set("cancel", Napi::Function::New(env, cancel, "cancel"));
+  handle.Set("id", Napi::Number::New(env, static_cast<double>(task->id)));
 
   if (tasks.empty()) napi_ref_threadsafe_function(env, wake);
-  tasks.emplace(task.get(), task);
+  tasks.emplace(task->id, task);
   try {
     if (worker != nullptr) {
       worker->post(*task);
@@ -147,6 +145,11 @@ Napi::Object Environment::start(const std::shared_ptr<Task>& task, Worker* worke
     throw;
   }
   return handle;
+}
+
+void Environment::cancel(int64_t id) {
+  const auto found = tasks.find(id);
+  if (found != tasks.end()) found->second->cancelled = true;
 }
 
 void Environment::finished(Task& task) {
@@ -175,12 +178,12 @@ void Environment::drain() {
     settling.swap(done);
   }
   std::vector<std::shared_ptr<Task>> progressed;
-  for (const auto& [key, task] : tasks) {
+  for (const auto& [id, task] : tasks) {
     if (task->progressed.exchange(false)) progressed.push_back(task);
   }
   for (const auto& task : progressed) task->reportProgress(env);
   for (Task* finishedTask : settling) {
-    const std::shared_ptr<Task> task = tasks.at(finishedTask);
+    const std::shared_ptr<Task> task = tasks.at(finishedTask->id);
     release(*task);
     try {
       task->settle(env);
@@ -192,15 +195,15 @@ void Environment::drain() {
 
 void Environment::release(Task& task) {
   if (task.thread.joinable()) task.thread.join();
-  tasks.erase(&task);
+  tasks.erase(task.id);
   if (tasks.empty()) napi_unref_threadsafe_function(env, wake);
 }
 
 void Environment::shutDown() {
   closed = true;
-  for (const auto& [key, task] : tasks) task->cancelled = true;
+  for (const auto& [id, task] : tasks) task->cancelled = true;
   for (Worker* worker : workers) worker->stop();
-  for (const auto& [key, task] : tasks) {
+  for (const auto& [id, task] : tasks) {
     if (task->thread.joinable()) task->thread.join();
     task->ended();
   }

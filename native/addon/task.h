@@ -47,6 +47,7 @@ struct Task {
   void reportProgress(Napi::Env env);
   void settle(Napi::Env env);
 
+  int64_t id = 0;  // in its environment; set when it is started
   napi_deferred deferred = nullptr;
   Napi::Value promise;          // valid until the task is started
   std::exception_ptr failure;   // of `work`
@@ -86,9 +87,12 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
-  // Runs the task on `worker`, or on a thread of its own. Returns { promise, cancel() }.
+  // Runs the task on `worker`, or on a thread of its own. Returns { promise, id }; a function to
+  // cancel it would cost as much as all else that starts a step.
   // Pending tasks keep the process alive; idle workers and models do not.
   Napi::Object start(const std::shared_ptr<Task>& task, Worker* worker = nullptr);
+
+  void cancel(int64_t id);  // nothing if the task has ended
 
   void finished(Task& task);  // any thread; the task is not touched afterwards
   void progress(Task& task, uint64_t done, uint64_t total);  // the thread of the task
@@ -102,7 +106,8 @@ class Environment {
 
   const Napi::Env env;
   napi_threadsafe_function wake = nullptr;  // referenced only while tasks are pending
-  std::unordered_map<Task*, std::shared_ptr<Task>> tasks;
+  std::unordered_map<int64_t, std::shared_ptr<Task>> tasks;  // by id
+  int64_t nextId = 0;
   std::set<Worker*> workers;
   bool closed = false;
 

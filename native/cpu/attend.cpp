@@ -1,6 +1,9 @@
-// attend: fresh K/V into the sessions' rows, visible keys and values packed per head, then rows of
-// one head at a time against them. A full canvas and a list of visible keys take the same path: the
-// packing is the gather.
+// attend: fresh K/V into the sessions' planes, then rows against them, some rows of one kv head at
+// a time. A plane holds `capacity` = planeRows(length) positions, in the order in which the kernel
+// reads them:
+//   keys    [kvHead][position / nr][headDim][nr]
+//   values  [kvHead][headDim / nr][capacity][nr], where the last tile is as wide as what is left
+// so that nothing is gathered or repacked, whatever the rows of a step.
 #include <algorithm>
 #include <cstring>
 
@@ -9,134 +12,179 @@
 namespace lacuna::cpu {
 namespace {
 
-constexpr int kRowsPerChunk = 4 * kAttentionRows;
+static_assert(kKeyBlock % kPlaneRows == 0);
 
-}  // namespace
+constexpr int kRowsPerJob = 48;      // rows that share a pass over the keys
+constexpr int kTileRows = 6;         // what a register tile takes, on most ISAs
+constexpr int kFewFloats = 1 << 14;  // less is not worth waking a thread for
+constexpr float kHidden = -3e38f;    // as a bias: below every score
 
-void CpuBackend::storeFresh(Tensor k, Tensor v, std::span<const Segment> segments, int kvDim) {
-  const size_t bytes = static_cast<size_t>(kvDim) * sizeof(float);
-  for (const Segment& s : segments) {
-    for (int r = 0; r < s.rows - s.shadows; r++) {
-      const int64_t at = int64_t{s.positions[r]} * kvDim;
-      std::memcpy(s.keys + at, k.slice(s.firstRow + r, 1).data, bytes);
-      std::memcpy(s.values + at, v.slice(s.firstRow + r, 1).data, bytes);
+bool seesPrefix(const Segment& s) {  // ascending, without duplicates
+  return s.visibleCount == 0 || s.visible[s.visibleCount - 1] == s.visibleCount - 1;
+}
+
+int32_t endOf(const Segment& s, int row, bool prefix) {
+  const int32_t limit = s.limit[row];
+  return prefix || limit == 0 ? limit : s.visible[limit - 1] + 1;
+}
+
+// One head of some rows, which lie `stride` floats apart, into panels. The rows of one panel go
+// there together and by way of a small block, so that every line of the panel is written once, in
+// order.
+void storeKeys(float* keys, const float* rows, int64_t stride, const int32_t* positions, int n,
+               int dim, int nr) {
+  constexpr int kColumns = 64;
+  float block[kPlaneRows][kColumns];
+  int column[kPlaneRows];
+  for (int r = 0, count; r < n; r += count) {
+    const int panel = positions[r] / nr;
+    for (count = 0; r + count < n && positions[r + count] / nr == panel; count++) {
+      column[count] = positions[r + count] % nr;
+    }
+    for (int first = 0; first < dim; first += kColumns) {
+      const int columns = std::min(kColumns, dim - first);
+      for (int i = 0; i < count; i++) {
+        std::copy_n(rows + (r + i) * stride + first, columns, block[i]);
+      }
+      float* out = keys + (int64_t{panel} * dim + first) * nr;
+      for (int c = 0; c < columns; c++, out += nr) {
+        for (int i = 0; i < count; i++) out[column[i]] = block[i][c];
+      }
     }
   }
 }
 
-void CpuBackend::packKeys(std::span<const Segment> segments, const AttentionShape& shape) {
-  const int dim = shape.headDim, nr = kernels.nr, kvDim = shape.kvHeads * dim;
-  const size_t width = static_cast<size_t>((dim + nr - 1) / nr) * nr;
-  packedSegments.resize(segments.size());
-  size_t keys = 0, values = 0;
-  for (size_t i = 0; i < segments.size(); i++) {
-    PackedSegment& p = packedSegments[i];
-    const int count = segments[i].storeOnly ? 0 : segments[i].visibleCount;
-    p.capacity = (count + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
-    p.keyFloats = static_cast<size_t>(p.capacity) * static_cast<size_t>(dim);
-    p.valueFloats = static_cast<size_t>(p.capacity) * width;
-    p.keys = keys;
-    p.values = values;
-    keys += p.keyFloats * static_cast<size_t>(shape.kvHeads);
-    values += p.valueFloats * static_cast<size_t>(shape.kvHeads);
-  }
-  float* keyStart = packedKeys.get<float>(keys);
-  float* valueStart = packedValues.get<float>(values);
-
-  const int jobs = static_cast<int>(segments.size()) * shape.kvHeads;
-  pool.parallelFor(jobs, [&](int job, int) {
-    const int head = job % shape.kvHeads;
-    const Segment& s = segments[job / shape.kvHeads];
-    const PackedSegment& p = packedSegments[job / shape.kvHeads];
-    float* k = keyStart + p.keys + p.keyFloats * head;
-    float* v = valueStart + p.values + p.valueFloats * head;
-    for (int i = 0; i < p.capacity; i++) {
-      float* keyColumn = k + static_cast<size_t>(i / nr) * dim * nr + i % nr;
-      const bool real = i < s.visibleCount;
-      const int64_t at = real ? int64_t{s.visible[i]} * kvDim + int64_t{head} * dim : 0;
-      for (int c = 0; c < dim; c++) keyColumn[c * nr] = real ? s.keys[at + c] : 0.0f;
-      for (size_t c = 0; c < width; c += nr) {
-        float* out = v + c * p.capacity + static_cast<size_t>(i) * nr;
-        const int n = real ? std::min(nr, dim - static_cast<int>(c)) : 0;
-        for (int j = 0; j < n; j++) out[j] = s.values[at + static_cast<int64_t>(c) + j];
-        for (int j = n; j < nr; j++) out[j] = 0;
+void storeValues(float* values, const float* rows, int64_t stride, const int32_t* positions, int n,
+                 int dim, int nr, int64_t capacity) {
+  for (int r = 0; r < n; r++) {
+    const float* row = rows + r * stride;
+    for (int c = 0; c < dim; c += nr) {
+      const int columns = std::min(nr, dim - c);
+      float* out = values + c * capacity + int64_t{positions[r]} * columns;
+      if (columns == 16) {  // a copy of known size is no call
+        std::memcpy(out, row + c, 16 * sizeof(float));
+      } else {
+        std::copy_n(row + c, columns, out);
       }
+    }
+  }
+}
+
+}  // namespace
+
+void CpuBackend::storeFresh(Tensor k, Tensor v, std::span<const Segment> segments,
+                            const AttentionShape& shape) {
+  const int dim = shape.headDim, nr = kernels.nr;
+  const auto store = [&](const Segment& s, int head) {
+    const int64_t capacity = planeRows(s.length), plane = capacity * dim * head;
+    const int64_t from = int64_t{s.firstRow} * k.cols + int64_t{head} * dim;
+    const int n = s.rows - s.shadows;
+    storeKeys(s.keys + plane, k.data + from, k.cols, s.positions, n, dim, nr);
+    storeValues(s.values + plane, v.data + from, v.cols, s.positions, n, dim, nr, capacity);
+  };
+  const int heads = shape.kvHeads, jobs = static_cast<int>(segments.size()) * heads;
+  const bool few = int64_t{k.rows} * k.cols < kFewFloats;
+  pool.parallelFor(few ? 1 : jobs, [&](int chunk, int) {
+    for (int job = chunk; job < (few ? jobs : chunk + 1); job++) {
+      store(segments[job / heads], job % heads);
     }
   });
 }
 
-AttentionJob CpuBackend::attentionJob(Tensor o, Tensor q, const Segment& s, const PackedSegment& p,
-                                      const AttentionShape& shape, int head, int first, int rows) {
-  const int kvHead = head / (shape.heads / shape.kvHeads);
-  const int64_t at = int64_t{s.firstRow + first} * q.cols + int64_t{head} * shape.headDim;
-  AttentionJob job;
-  job.q = q.data + at;
-  job.o = o.data + at;
-  job.stride = q.cols;
-  job.rows = rows;
-  job.headDim = shape.headDim;
-  job.scale = shape.scale;
-  job.keys = packedKeys.get<float>(0) + p.keys + p.keyFloats * kvHead;
-  job.values = packedValues.get<float>(0) + p.values + p.valueFloats * kvHead;
-  job.keyCapacity = p.capacity;
-  job.limit = s.limit + first;
-  return job;
+void CpuBackend::listKeyBlocks(const Segment& s, bool prefix) {
+  SegmentKeys keys{static_cast<int>(keyBlocks.size()), 0, static_cast<int>(keyBias.size())};
+  const int capacity = planeRows(s.length);
+  if (prefix) {
+    for (int first = 0; first < s.visibleCount; first += kKeyBlock) {
+      keyBlocks.push_back({first, std::min(kKeyBlock, capacity - first), false});
+    }
+  } else {
+    keyBias.resize(keyBias.size() + static_cast<size_t>(capacity), kHidden);
+    float* bias = keyBias.data() + keys.bias;
+    for (int i = 0; i < s.visibleCount;) {
+      const int first = s.visible[i] / kPlaneRows * kPlaneRows;
+      const int end = (first / kKeyBlock + 1) * kKeyBlock, begin = i;
+      for (; i < s.visibleCount && s.visible[i] < end; i++) bias[s.visible[i]] = 0;
+      const int count = (s.visible[i - 1] / kPlaneRows + 1) * kPlaneRows - first;
+      keyBlocks.push_back({first, count, i - begin < count});
+    }
+  }
+  keys.count = static_cast<int>(keyBlocks.size()) - keys.first;
+  segmentKeys.push_back(keys);
+}
+
+void CpuBackend::planAttention(std::span<const Segment> segments, const AttentionShape& shape) {
+  segmentKeys.clear();
+  keyBlocks.clear();
+  keyBias.clear();
+  attentionChunks.clear();
+  const int group = shape.heads / shape.kvHeads;
+  int64_t rows = 0;
+  for (const Segment& s : segments) rows += s.storeOnly ? 0 : int64_t{s.rows} * shape.heads;
+  // Some chunks for every thread, down to a tile each; the result is the same.
+  const int64_t share = rows / (4 * pool.count()) / kTileRows * kTileRows;
+  const int size = static_cast<int>(std::clamp<int64_t>(share, kTileRows, kRowsPerJob));
+  for (size_t i = 0; i < segments.size(); i++) {
+    const Segment& s = segments[i];
+    if (s.storeOnly) {
+      segmentKeys.push_back({});
+      continue;
+    }
+    listKeyBlocks(s, seesPrefix(s));
+    const int all = s.rows * group, chunks = (all + size - 1) / size;
+    for (int head = 0; head < shape.kvHeads; head++) {
+      for (int c = 0; c < chunks; c++) {  // of about equal size
+        const int first = all * c / chunks;
+        attentionChunks.push_back(
+            {static_cast<int>(i), head, first, all * (c + 1) / chunks - first});
+      }
+    }
+  }
 }
 
 void CpuBackend::attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
                         const AttentionShape& shape) {
   const Stopwatch watch(times.attend);
   wrote();
-  storeFresh(k, v, segments, shape.kvHeads * shape.headDim);
-  packKeys(segments, shape);
+  storeFresh(k, v, segments, shape);
+  planAttention(segments, shape);
 
-  // For every row of q: the two keys a shadow row does not see (indices into visible), and its row
-  // of k and v.
-  const size_t n = static_cast<size_t>(q.rows);
-  attentionExcept.assign(2 * n, -1);
-  shadowRow.assign(n, 0);
-  for (const Segment& s : segments) {
-    for (int r = s.rows - s.shadows; r < s.rows; r++) {
-      const size_t row = static_cast<size_t>(s.firstRow) + r;
-      const int32_t left[2] = {s.positions[r], s.hidden[r - (s.rows - s.shadows)]};
-      shadowRow[row] = 1;
-      for (size_t i = 0; i < 2; i++) {
-        const int32_t* end = s.visible + s.visibleCount;
-        const int32_t* at = std::lower_bound(s.visible, end, left[i]);
-        if (at != end && *at == left[i]) {
-          attentionExcept[2 * row + i] = static_cast<int32_t>(at - s.visible);
-        }
-      }
-    }
-  }
-
-  const size_t work = (attentionScratch(shape.headDim) + 15) / 16 * 16;
+  const int dim = shape.headDim, group = shape.heads / shape.kvHeads;
+  const size_t work = (attentionScratch(kRowsPerJob, dim) + 15) / 16 * 16;
   float* scratch = attentionWork.get<float>(work * static_cast<size_t>(pool.count()));
-  attentionChunks.clear();
-  for (size_t i = 0; i < segments.size(); i++) {
-    if (segments[i].storeOnly) continue;
-    for (int head = 0; head < shape.heads; head++) {
-      for (int first = 0; first < segments[i].rows; first += kRowsPerChunk) {
-        attentionChunks.push_back({static_cast<int>(i), head, first});
-      }
-    }
-  }
   pool.parallelFor(static_cast<int>(attentionChunks.size()), [&](int chunk, int thread) {
-    const auto [i, head, first] = attentionChunks[chunk];
-    const Segment& s = segments[i];
-    const int rows = std::min(kRowsPerChunk, s.rows - first);
-    AttentionJob job = attentionJob(o, q, s, packedSegments[i], shape, head, first, rows);
-    const int kvHead = head / (shape.heads / shape.kvHeads);
-    const float *ownKey[kRowsPerChunk], *ownValue[kRowsPerChunk];
-    for (int r = 0; r < rows; r++) {
-      const int row = s.firstRow + first + r;
-      const int64_t at = int64_t{row} * k.cols + int64_t{kvHead} * shape.headDim;
-      ownKey[r] = shadowRow[row] ? k.data + at : nullptr;
-      ownValue[r] = shadowRow[row] ? v.data + at : nullptr;
-    }
-    job.except = attentionExcept.data() + 2 * (s.firstRow + first);
-    job.ownKey = ownKey;
-    job.ownValue = ownValue;
+    const AttentionChunk& c = attentionChunks[chunk];
+    const Segment& s = segments[c.segment];
+    const SegmentKeys& keys = segmentKeys[c.segment];
+    const bool prefix = seesPrefix(s);
+    int32_t end[kRowsPerJob];
+    for (int r = 0; r < c.rows; r++) end[r] = endOf(s, (c.first + r) / group, prefix);
+
+    AttentionJob job;
+    job.stride = q.cols;
+    job.headDim = dim;
+    job.group = group;
+    job.first = c.first;
+    job.rows = c.rows;
+    const int64_t query = int64_t{s.firstRow} * q.cols + int64_t{c.kvHead} * group * dim;
+    job.q = q.data + query;
+    job.o = o.data + query;
+    job.scale = static_cast<float>(double{shape.scale} * 1.4426950408889634);
+    job.capacity = planeRows(s.length);
+    const int64_t plane = int64_t{job.capacity} * dim * c.kvHead;
+    job.keys = s.keys + plane;
+    job.values = s.values + plane;
+    job.blocks = keyBlocks.data() + keys.first;
+    job.blockCount = keys.count;
+    job.bias = keyBias.data() + keys.bias;
+    job.end = end;
+    job.ordinary = s.rows - s.shadows;
+    job.positions = s.positions;
+    job.hidden = s.hidden;
+    const int64_t fresh = int64_t{s.firstRow} * k.cols + int64_t{c.kvHead} * dim;
+    job.freshKeys = k.data + fresh;
+    job.freshValues = v.data + fresh;
+    job.freshStride = k.cols;
     job.scratch = scratch + work * static_cast<size_t>(thread);
     kernels.attention(job);
   });

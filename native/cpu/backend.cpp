@@ -13,7 +13,8 @@ namespace lacuna::cpu {
 namespace {
 
 struct PagedMemory : Memory {
-  explicit PagedMemory(size_t floats) : pages(floats * sizeof(float)) {
+  // Vectors that begin inside may end outside.
+  explicit PagedMemory(size_t floats) : pages((floats + kPlaneRows) * sizeof(float)) {
     data = pages.as<float>();
     count = floats;
   }
@@ -53,10 +54,7 @@ void CpuBackend::embed(Tensor x, const Weight& table, std::span<const int32_t> t
                        std::span<const SoftRow> soft) {
   const Stopwatch watch(times.embed);
   const CpuWeight& w = cpuWeight(table);
-  const auto decode = [&](int32_t token, float* out) {
-    const uint8_t* row = w.data.as<uint8_t>() + static_cast<size_t>(token) * w.rowBytes;
-    decodeRow(w.type, row, w.cols, out);
-  };
+  const auto decode = [&](int32_t token, float* out) { decodeRow(w, token, out); };
   wrote();
   pool.parallelFor(chunksOf(x.rows, kRowChunk), [&](int chunk, int) {
     const int first = chunk * kRowChunk, last = std::min(x.rows, first + kRowChunk);
@@ -96,29 +94,31 @@ void CpuBackend::norm(Tensor y, Tensor x, const Weight& scale, float eps,
 }
 
 Quantised CpuBackend::quantise(const float* x, int n, const Panels& w) {
-  const QuantisedOf wanted{x, n, w.cols, w.group, w.precise};
+  const QuantisedOf wanted{x, n, w.cols, w.precise};
   if (wanted.firstOf(quantisedOf)) return quantised;
-  const int cols = w.cols, group = w.group;
+  const int cols = w.cols;
   const size_t rows = static_cast<size_t>(n), width = static_cast<size_t>(cols);
   int8_t* q = quantisedBytes.get<int8_t>(rows * width);
   int8_t* fine = w.precise ? quantisedFine.get<int8_t>(rows * width) : nullptr;
   float* scale = quantisedScales.get<float>(rows * width / 32);
-  int32_t* sum = quantisedSums.get<int32_t>(rows * width / static_cast<size_t>(group));
+  int32_t* sum16 = quantisedSums16.get<int32_t>(rows * width / 16);
+  int32_t* sum32 = quantisedSums32.get<int32_t>(rows * width / 32);
   pool.parallelFor(chunksOf(n, kRowChunk), [&](int chunk, int) {
     const int first = chunk * kRowChunk, last = std::min(n, first + kRowChunk);
     for (int i = first; i < last; i++) {
       const int64_t row = i;
-      kernels.quantise(x + row * cols, cols, group, q + row * cols,
-                       fine ? fine + row * cols : nullptr, scale + row * (cols / 32),
-                       sum + row * (cols / group));
+      kernels.quantise(x + row * cols, cols, q + row * cols, fine ? fine + row * cols : nullptr,
+                       scale + row * (cols / 32), sum16 + row * (cols / 16),
+                       sum32 + row * (cols / 32));
     }
   });
-  quantised = {q, fine, scale, sum};
+  quantised = {q, fine, scale, sum16, sum32};
   quantisedOf = wanted;
   return quantised;
 }
 
 void CpuBackend::multiply(const Gemm& whole) {
+  if (whole.rows == 0) return;  // the last layer of a step that reports nothing
   const int tiles = whole.lastTile - whole.firstTile, threads = pool.count();
   const int tileChunks = std::min(tiles, threads * 4);
   int rowChunks = 1;  // only where there are too few tiles for the threads
@@ -143,7 +143,7 @@ void CpuBackend::multiply(const Gemm& whole) {
 
 GemmInput CpuBackend::input(const float* x, int n, const Panels& w) {
   GemmInput in;
-  if (w.element == Element::int8) {
+  if (w.element == Element::coded) {
     in.quantised = quantise(x, n, w);
   } else {
     in.x = x;

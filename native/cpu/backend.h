@@ -20,7 +20,8 @@ inline GemmInput slice(GemmInput in, const Panels& w, int64_t row) {
     in.quantised.q += row * w.cols;
     if (in.quantised.fine) in.quantised.fine += row * w.cols;
     in.quantised.scale += row * (w.cols / 32);
-    in.quantised.sum += row * (w.cols / w.group);
+    in.quantised.sum16 += row * (w.cols / 16);
+    in.quantised.sum32 += row * (w.cols / 32);
   }
   return in;
 }
@@ -35,6 +36,9 @@ class CpuBackend final : public Backend {
   std::string layout() const override { return std::string("cpu ") + kernels.name; }
   MemoryPtr alloc(size_t floats, const Memory* source) override;
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
+  uint64_t weightBytes(const TensorView& view, Use use) const override {
+    return packedBytes(view, use, kernels);
+  }
   void begin() override;
   void end() override {}
   Timing timing() const override { return times; }
@@ -53,11 +57,10 @@ class CpuBackend final : public Backend {
   void commit(CommitBatch& batch) override;
 
  private:
-  // One segment's visible keys and values, packed: head h starts h · keyFloats further.
-  struct PackedSegment {
-    size_t keys = 0, values = 0;  // floats into packedKeys and packedValues
-    size_t keyFloats = 0, valueFloats = 0;
-    int capacity = 0;  // keys, rounded up to kKeyBlock
+  // Where a segment's part of keyBlocks and keyBias begins.
+  struct SegmentKeys {
+    int first = 0, count = 0;  // of keyBlocks
+    int bias = 0;              // of keyBias
   };
 
   // n rows of x as the panels of w want them.
@@ -70,10 +73,10 @@ class CpuBackend final : public Backend {
   void prepareRope(std::span<const int32_t> positions, const Rope& rope);
 
   // attend.cpp
-  void storeFresh(Tensor k, Tensor v, std::span<const Segment> segments, int kvDim);
-  void packKeys(std::span<const Segment> segments, const AttentionShape& shape);
-  AttentionJob attentionJob(Tensor o, Tensor q, const Segment& segment, const PackedSegment& packed,
-                            const AttentionShape& shape, int head, int first, int rows);
+  void storeFresh(Tensor k, Tensor v, std::span<const Segment> segments,
+                  const AttentionShape& shape);
+  void listKeyBlocks(const Segment& segment, bool prefix);
+  void planAttention(std::span<const Segment> segments, const AttentionShape& shape);
   // moe.cpp
   void route(Tensor x, const Experts& experts);
   void multiplyRouted(const CpuWeight& w, const GemmInput& in, float* y, Finish finish);
@@ -84,28 +87,27 @@ class CpuBackend final : public Backend {
 
   struct QuantisedOf {
     const float* x = nullptr;
-    int n = 0, cols = 0, group = 0;
+    int n = 0, cols = 0;
     bool precise = false;
     // All rows of this are among the first ones of the other.
     bool firstOf(const QuantisedOf& other) const {
-      return x == other.x && n <= other.n && cols == other.cols && group == other.group &&
-             precise == other.precise;
+      return x == other.x && n <= other.n && cols == other.cols && precise == other.precise;
     }
   } quantisedOf;
   Quantised quantised;
-  Scratch quantisedBytes, quantisedFine, quantisedScales, quantisedSums;
+  Scratch quantisedBytes, quantisedFine, quantisedScales, quantisedSums16, quantisedSums32;
   Scratch softRows;
-  Scratch packedKeys, packedValues, attentionWork;
+  Scratch attentionWork;
   Scratch routerLogits, expertInput, expertHidden, expertOutput;
   HeadScratch headScratch;
 
-  std::vector<PackedSegment> packedSegments;
+  std::vector<SegmentKeys> segmentKeys;  // (segments)
+  std::vector<KeyBlock> keyBlocks;
+  std::vector<float> keyBias;  // capacity floats for every segment with a list of keys
   struct AttentionChunk {
-    int segment, head, firstRow;
+    int segment, kvHead, first, rows;  // rows as in AttentionJob
   };
   std::vector<AttentionChunk> attentionChunks;
-  std::vector<int32_t> attentionExcept;  // (rows of q, 2)
-  std::vector<uint8_t> shadowRow;        // (rows of q)
 
   struct Routed {
     int expert, row;

@@ -24,6 +24,9 @@ const Kernels& kernels_scalar();
 #ifdef LACUNA_HAVE_AVX2
 const Kernels& kernels_avx2();
 #endif
+#ifdef LACUNA_HAVE_AVXVNNI
+const Kernels& kernels_avxvnni();
+#endif
 #ifdef LACUNA_HAVE_AVX512
 const Kernels& kernels_avx512();
 #endif
@@ -74,12 +77,17 @@ unsigned savedState() {
   return ymm && fma && f16c && avx2;
 }
 
+[[maybe_unused]] bool hasAvxVnni() {
+  // Sub-leaf 1 exists where sub-leaf 0 says so.
+  return hasAvx2() && cpuid(7, 0).a >= 1 && (cpuid(7, 1).a >> 4 & 1);
+}
+
 [[maybe_unused]] bool hasAvx512() {
-  const Registers seven = cpuid(7, 0), more = cpuid(7, 1);
+  const Registers seven = cpuid(7, 0);
   const bool zmm = (savedState() & 0xE6) == 0xE6;
   const bool f = seven.b >> 16 & 1, dq = seven.b >> 17 & 1, bw = seven.b >> 30 & 1;
-  const bool vl = seven.b >> 31 & 1, vnni = seven.c >> 11 & 1, bf16 = more.a >> 5 & 1;
-  return hasAvx2() && zmm && f && dq && bw && vl && vnni && bf16;
+  const bool vl = seven.b >> 31 & 1, vnni = seven.c >> 11 & 1;
+  return hasAvx2() && zmm && f && dq && bw && vl && vnni;
 }
 
 #endif
@@ -106,6 +114,9 @@ std::vector<const Kernels*> usableKernels() {
   std::vector<const Kernels*> list;
 #ifdef LACUNA_HAVE_AVX512
   if (hasAvx512()) list.push_back(&kernels_avx512());
+#endif
+#ifdef LACUNA_HAVE_AVXVNNI
+  if (hasAvxVnni()) list.push_back(&kernels_avxvnni());
 #endif
 #ifdef LACUNA_HAVE_AVX2
   if (hasAvx2()) list.push_back(&kernels_avx2());

@@ -4,6 +4,7 @@
 #include "head.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -139,8 +140,10 @@ const float* HeadPass::writeLines(Tensor x) {
     for (size_t i = 0; i < rows.size(); i++) {
       HeadScratch::Row& layout = scratch.rows[i];
       if (layout.filtered != filtered) continue;
+      const HeadRow& row = rows[i];
+      const bool twice = row.previous && row.hasPrevious;
       const bool fits = !scratch.groups.empty() && scratch.groups.back().filtered == filtered &&
-                        scratch.groups.back().lines + 2 <= most;
+                        scratch.groups.back().lines + 1 + twice <= most;
       if (!fits) {
         scratch.groups.push_back({filtered, scratch.order.size(), 0, lineCount, 0});
       }
@@ -148,7 +151,6 @@ const float* HeadPass::writeLines(Tensor x) {
       scratch.order.push_back(i);
       group.last = scratch.order.size();
 
-      const HeadRow& row = rows[i];
       layout.line = lineCount++;
       float* now = lines + static_cast<size_t>(layout.line) * dim;
       std::copy_n(x.slice(row.hidden, 1).data, dim, now);
@@ -159,7 +161,7 @@ const float* HeadPass::writeLines(Tensor x) {
           now[c] = static_cast<float>(from + row.guidance * (now[c] - from));
         }
       }
-      if (row.previous && row.hasPrevious) {
+      if (twice) {
         layout.before = lineCount++;
         std::copy_n(row.previous, dim, now + dim);
       }
@@ -214,8 +216,9 @@ void HeadPass::reduceSpan(int span, int thread, float* logits, const GemmInput& 
         keepLogits(layout, z, t0, n);
         if (layout.before >= 0) r.diverge(z, z + kBlock, kBlock);
         r.adjust(z, t0, n);
-        r.choose(z, t0, kBlock);
-        r.describe(z, t0, kBlock);
+        const float most = kernels.maximum(z, kBlock);
+        r.choose(z, t0, kBlock, most);
+        r.describe(z, t0, kBlock, most);
       }
     }
   }
@@ -261,42 +264,69 @@ void HeadPass::reduceRow(size_t row, const HeadScratch::Group& group, int thread
     r.adjust(z + t0, t0, std::min(kBlock, vocabulary - t0));
   });
   keepLargest(r, z, kept, reinterpret_cast<int32_t*>(kept + width));
-  forBlocks([&](int t0) { r.choose(kept + t0, t0, kBlock); });
+  const auto most = [&](const float* part) { return kernels.maximum(part, kBlock); };
+  forBlocks([&](int t0) { r.choose(kept + t0, t0, kBlock, most(kept + t0)); });
   if (r.partial.token < 0) {  // only tokens that are never chosen were kept
-    forBlocks([&](int t0) { r.choose(z + t0, t0, kBlock); });
+    forBlocks([&](int t0) { r.choose(z + t0, t0, kBlock, most(z + t0)); });
     if (r.options.tempered) r.partial.z = kNever;
   }
   float* described = r.options.tempered ? kept : z;
-  forBlocks([&](int t0) { r.describe(described + t0, t0, kBlock); });
+  forBlocks([&](int t0) { r.describe(described + t0, t0, kBlock, most(described + t0)); });
 }
 
 // Dream's filter (sample_tokens): of softmax(z / T) the most probable tokens until their sum
 // exceeds topP, the one that crosses included; of these the topK largest. The rest becomes −∞.
+// Tokens go into bins by their logit, so that only those of the bin where it ends are sorted.
 void HeadPass::keepLargest(const RowReducer& r, const float* z, float* kept, int32_t* order) const {
+  constexpr int kBins = 1024;
+  constexpr float kBinsPerNat = 32;
   const HeadOptions& o = r.options;
   const float rate = o.temperature > 0 ? 1.0f / o.temperature : 1.0f;
   const int width = wholeBlocks(vocabulary);
   const float largest = kernels.maximum(z, width);
-  double sum = 0, weighted = 0;
-  for (int t0 = 0; t0 < width; t0 += kBlock) {
-    kernels.expSums(z + t0, kBlock, largest, rate, &sum, &weighted);
-  }
-  std::fill_n(kept, width, kNever);
-  int count = 0;
+  // A whole number and a fraction; NaN belongs to the last bin.
+  const auto binOf = [=](float logit) {
+    const float at = (largest - logit) * rate * kBinsPerNat;
+    return at < kBins - 1 ? at : kBins - 1;
+  };
+  std::array<int, kBins> counts{};
+  std::array<double, kBins> masses{};
+  kernels.exponentials(kept, z, width, largest, rate);
+  double sum = 0;
   for (int t = 0; t < vocabulary; t++) {
-    if (z[t] > kNever) order[count++] = t;
+    const size_t bin = static_cast<size_t>(binOf(z[t]));
+    counts[bin]++;
+    masses[bin] += static_cast<double>(kept[t]);
   }
-  // A heap hands out the largest first, without sorting those that are not wanted.
-  const auto later = [z](int32_t a, int32_t b) { return z[a] != z[b] ? z[a] < z[b] : a > b; };
-  std::make_heap(order, order + count, later);
-  double before = 0;
-  for (int taken = 0; count > 0; taken++) {
-    if (o.topK > 0 && taken == o.topK) break;
-    if (o.topP < 1 && taken > 0 && before > static_cast<double>(o.topP)) break;
-    std::pop_heap(order, order + count, later);
-    const int32_t token = order[--count];
+  for (double mass : masses) sum += mass;
+
+  const auto full = [&](int taken, double mass) {
+    if (o.topK > 0 && taken >= o.topK) return true;
+    return o.topP < 1 && taken > 0 && mass > static_cast<double>(o.topP) * sum;
+  };
+  int last = 0, taken = 0, count = 0;
+  double mass = 0;
+  for (; last < kBins - 1; last++) {
+    const size_t bin = static_cast<size_t>(last);
+    if (full(taken + counts[bin], mass + masses[bin])) break;
+    taken += counts[bin];
+    mass += masses[bin];
+  }
+  const float start = static_cast<float>(last);
+  for (int t = 0; t < width; t++) kept[t] = binOf(z[t]) < start ? z[t] : kNever;
+  for (int t = 0; t < vocabulary; t++) {
+    const float bin = binOf(z[t]);
+    order[count] = t;  // without a branch that nobody can predict
+    count += static_cast<int>(bin >= start) & static_cast<int>(bin < start + 1) &
+             static_cast<int>(z[t] > kNever);
+  }
+  const auto before = [z](int32_t a, int32_t b) { return z[a] != z[b] ? z[a] > z[b] : a < b; };
+  std::sort(order, order + count, before);
+  for (int i = 0; i < count && !full(taken, mass); i++) {
+    const int32_t token = order[i];
     kept[token] = z[token];
-    before += std::exp((static_cast<double>(z[token]) - largest) * rate) / sum;
+    taken++;
+    mass += std::exp((static_cast<double>(z[token]) - largest) * rate);
   }
 }
 

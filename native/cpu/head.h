@@ -55,7 +55,7 @@ struct HeadScratch {
 };
 
 // What is done to the logits of one row over one block: z (n), token t0 first, padded with −∞ to
-// whole vectors. In the order of declaration.
+// whole blocks; `most` is the largest of them. In the order of declaration.
 struct RowReducer {
   const Kernels& kernels;
   const HeadRow& row;
@@ -71,9 +71,9 @@ struct RowReducer {
   // Credits, suppressed and allowed tokens.
   void adjust(float* z, int t0, int n) const;
   // The token: argmax, or argmax with Gumbel noise.
-  void choose(const float* z, int t0, int n) const;
+  void choose(const float* z, int t0, int n, float most) const;
   // Statistics. Takes unscored tokens out of z.
-  void describe(float* z, int t0, int n) const;
+  void describe(float* z, int t0, int n, float most) const;
 
   // Adds what another reducer found in the tokens that follow.
   void merge(const PartialHead& next, const ListEntry* nextList) const;

@@ -22,11 +22,14 @@ bool contains(std::span<const int32_t> set, int32_t token) {
   return std::binary_search(set.begin(), set.end(), token);
 }
 
-// Sums relative to `largest` become sums relative to largest + shift / rate.
-void moveSums(double& sum, double& weighted, double shift) {
+// Sums relative to `largest` become sums relative to `to`; rate as in PartialHead.
+void raise(double& sum, double& weighted, float& largest, float to, float rate) {
+  if (to == largest) return;
+  const double shift = sum > 0 ? (static_cast<double>(to) - largest) * rate : 0;
   const double factor = std::exp(-shift);
   weighted = factor * (weighted - shift * sum);
   sum *= factor;
+  largest = to;
 }
 
 }  // namespace
@@ -55,9 +58,10 @@ void RowReducer::adjust(float* z, int t0, int n) const {
   forTokens(options.suppress, t0, n, [&](int32_t token) { z[token - t0] = kNever; });
 }
 
-void RowReducer::choose(const float* z, int t0, int n) const {
+void RowReducer::choose(const float* z, int t0, int n, float most) const {
   if (options.temperature > 0) return draw(z, t0, n);
   const auto bound = [&] { return partial.token < 0 ? kNever : partial.score; };
+  if (!(most > bound())) return;
   for (int i = kernels.nextAbove(z, 0, n, bound()); i < n;
        i = kernels.nextAbove(z, i + 1, n, bound())) {
     propose(t0 + i, z[i], z[i]);
@@ -90,20 +94,24 @@ void RowReducer::propose(int32_t token, float z, float score) const {
   reached = std::max(reached, score);
 }
 
-void RowReducer::describe(float* z, int t0, int n) const {
-  forTokens(options.unscored, t0, n, [&](int32_t token) { z[token - t0] = kNever; });
-  for (size_t i = 0; i < options.probe.size(); i++) {
-    const int32_t token = options.probe[i];
-    if (token >= t0 && token < t0 + n) probes[i] = z[token - t0];
+void RowReducer::describe(float* z, int t0, int n, float most) const {
+  if (!options.unscored.empty()) {
+    forTokens(options.unscored, t0, n, [&](int32_t token) { z[token - t0] = kNever; });
+    most = kernels.maximum(z, n);
   }
-  PartialHead block;
-  block.largest = kernels.maximum(z, n);
-  if (block.largest == kNever) return;
-  kernels.expSums(z, n, block.largest, layout.rate, &block.sum, &block.weighted);
-  merge(block, nullptr);
+  forTokens(options.probe, t0, n, [&](int32_t token) {
+    const auto at = std::lower_bound(options.probe.begin(), options.probe.end(), token);
+    probes[at - options.probe.begin()] = z[token - t0];
+  });
+  if (most == kNever) return;
+  if (!(partial.sum > 0)) partial.largest = most;
+  raise(partial.sum, partial.weighted, partial.largest, std::max(partial.largest, most),
+        layout.rate);
+  kernels.expSums(z, n, partial.largest, layout.rate, &partial.sum, &partial.weighted);
 
   const ListEntry& last = list[layout.list - 1];
   const auto bound = [&] { return last.token < 0 ? kNever : last.z; };
+  if (!(most > bound())) return;
   for (int i = kernels.nextAbove(z, 0, n, bound()); i < n;
        i = kernels.nextAbove(z, i + 1, n, bound())) {
     enter({z[i], t0 + i});
@@ -122,15 +130,12 @@ void RowReducer::enter(ListEntry entry) const {
 
 void RowReducer::merge(const PartialHead& next, const ListEntry* nextList) const {
   if (next.sum > 0) {
-    const float largest = partial.sum > 0 ? std::max(partial.largest, next.largest) : next.largest;
-    const double rate = static_cast<double>(layout.rate);
+    if (!(partial.sum > 0)) partial.largest = next.largest;
+    const float largest = std::max(partial.largest, next.largest);
     double sum = next.sum, weighted = next.weighted;
-    moveSums(sum, weighted, (static_cast<double>(largest) - next.largest) * rate);
-    if (partial.sum > 0) {
-      moveSums(partial.sum, partial.weighted,
-               (static_cast<double>(largest) - partial.largest) * rate);
-    }
-    partial.largest = largest;
+    float from = next.largest;
+    raise(sum, weighted, from, largest, layout.rate);
+    raise(partial.sum, partial.weighted, partial.largest, largest, layout.rate);
     partial.sum += sum;
     partial.weighted += weighted;
   }

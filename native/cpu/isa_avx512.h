@@ -16,13 +16,14 @@
 
 namespace {
 
-// AVX-512 with VNNI and BF16: Zen 4 and later, Cooper Lake, Sapphire Rapids and later.
+// AVX-512 with VNNI: Cascade Lake, Ice Lake, Zen 4 and later.
 struct Isa {
   static constexpr const char *name = "avx512", *title = "AVX-512";
   static constexpr int lanes = 16, vectors = 2, intRows = 6, floatRows = 6;
-  static constexpr uint8_t flip = 0x80;  // weights as w + 128: dpbusd wants one unsigned side
+  static constexpr bool signedCodes = false;
   using F = __m512;
-  using I = __m512i;
+  using I = __m512i;  // 32-bit integers
+  using B = __m512i;  // bytes
 
   static F zero() { return _mm512_setzero_ps(); }
   static F set(float a) { return _mm512_set1_ps(a); }
@@ -54,12 +55,35 @@ struct Isa {
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
 
+  static B loadBytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static void storeBytes(uint8_t* p, B a) { _mm512_storeu_si512(p, a); }
+  // The bits of `mask` of every byte moved right by `shift` (left where it is negative).
+  static B bits(B a, int shift, int mask) {
+    const B moved = shift < 0 ? _mm512_slli_epi16(a, static_cast<unsigned>(-shift))
+                              : _mm512_srli_epi16(a, static_cast<unsigned>(shift));
+    return _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(mask)));
+  }
+  static B either(B a, B b) { return _mm512_or_si512(a, b); }
+  static B sixteen(const int8_t* table) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  }
+  static B lookUp(B table, B index) { return _mm512_shuffle_epi8(table, index); }
+  static F fromInt8(const int8_t* p) {
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+
   static I zeroInt() { return _mm512_setzero_si512(); }
-  static I loadInt(const int8_t* p) { return _mm512_loadu_si512(p); }
-  static I broadcast4(int32_t a) { return _mm512_set1_epi32(a); }
-  // Σ (w + 128)·a starts at −128·Σ a.
-  static I start(int32_t sum) { return _mm512_set1_epi32(-128 * sum); }
-  static I dot(I sum, I w, I a) { return _mm512_dpbusd_epi32(sum, w, a); }
+  static I setInt(int32_t a) { return _mm512_set1_epi32(a); }
+  static B broadcast4(int32_t a) { return _mm512_set1_epi32(a); }
+  struct Dot {
+    I sum;
+    void start(B w, B a) { sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, a); }
+    void add(B w, B a) { sum = _mm512_dpbusd_epi32(sum, w, a); }
+    I total() const { return sum; }
+  };
+  using SmallDot = Dot;
+  static constexpr int smallSteps(int, int most) { return most; }
   static I addInt(I a, I b) { return _mm512_add_epi32(a, b); }
   static I times256(I a) { return _mm512_slli_epi32(a, 8); }
   static F toFloat(I a) { return _mm512_cvtepi32_ps(a); }

@@ -4,6 +4,7 @@
 #endif
 
 #include <cstdint>
+#include <cstring>
 
 namespace {
 
@@ -11,9 +12,10 @@ namespace {
 struct Isa {
   static constexpr const char *name = "neon", *title = "NEON";
   static constexpr int lanes = 4, vectors = 4, intRows = 4, floatRows = 4;
-  static constexpr uint8_t flip = 0;
+  static constexpr bool signedCodes = true;
   using F = float32x4_t;
   using I = int32x4_t;
+  using B = uint8x16_t;
 
   static F zero() { return vdupq_n_f32(0); }
   static F set(float a) { return vdupq_n_f32(a); }
@@ -48,11 +50,34 @@ struct Isa {
     return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
   }
 
+  static B loadBytes(const uint8_t* p) { return vld1q_u8(p); }
+  static void storeBytes(uint8_t* p, B a) { vst1q_u8(p, a); }
+  // The bits of `mask` of every byte moved right by `shift` (left where it is negative).
+  static B bits(B a, int shift, int mask) {
+    const B moved = vshlq_u8(a, vdupq_n_s8(static_cast<int8_t>(-shift)));
+    return vandq_u8(moved, vdupq_n_u8(static_cast<uint8_t>(mask)));
+  }
+  static B either(B a, B b) { return vorrq_u8(a, b); }
+  static B sixteen(const int8_t* table) { return vreinterpretq_u8_s8(vld1q_s8(table)); }
+  static B lookUp(B table, B index) { return vqtbl1q_u8(table, index); }
+  static F fromInt8(const int8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, 4);
+    const int8x8_t bytes = vreinterpret_s8_s32(vdup_n_s32(four));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+  }
+
   static I zeroInt() { return vdupq_n_s32(0); }
-  static int8x16_t loadInt(const int8_t* p) { return vld1q_s8(p); }
+  static I setInt(int32_t a) { return vdupq_n_s32(a); }
   static int8x16_t broadcast4(int32_t a) { return vreinterpretq_s8_s32(vdupq_n_s32(a)); }
-  static I start(int32_t) { return zeroInt(); }
-  static I dot(I sum, int8x16_t w, int8x16_t a) { return vdotq_s32(sum, w, a); }
+  struct Dot {  // codes of less than 8 bits are signed bytes as well
+    I sum;
+    void start(B w, int8x16_t a) { sum = vdotq_s32(vdupq_n_s32(0), vreinterpretq_s8_u8(w), a); }
+    void add(B w, int8x16_t a) { sum = vdotq_s32(sum, vreinterpretq_s8_u8(w), a); }
+    I total() const { return sum; }
+  };
+  using SmallDot = Dot;
+  static constexpr int smallSteps(int, int most) { return most; }
   static I addInt(I a, I b) { return vaddq_s32(a, b); }
   static I times256(I a) { return vshlq_n_s32(a, 8); }
   static F toFloat(I a) { return vcvtq_f32_s32(a); }

@@ -9,7 +9,7 @@ namespace {
 struct Isa {
   static constexpr const char *name = "scalar", *title = "scalar";
   static constexpr int lanes = 4, vectors = 4, intRows = 4, floatRows = 4;
-  static constexpr uint8_t flip = 0;
+  static constexpr bool signedCodes = true;
   struct F {
     float v[4];
   };
@@ -97,27 +97,61 @@ struct Isa {
     });
   }
 
-  static I zeroInt() { return {{0, 0, 0, 0}}; }
-  struct Bytes {
-    int8_t v[16];
+  struct B {
+    uint8_t v[16];
   };
-  static Bytes loadInt(const int8_t* p) {
-    Bytes r;
+  static B loadBytes(const uint8_t* p) {
+    B r;
     std::memcpy(r.v, p, 16);
     return r;
   }
-  static Bytes broadcast4(int32_t a) {
-    Bytes r;
+  static void storeBytes(uint8_t* p, B a) { std::memcpy(p, a.v, 16); }
+  // The bits of `mask` of every byte moved right by `shift` (left where it is negative).
+  static B bits(B a, int shift, int mask) {
+    for (uint8_t& byte : a.v) {
+      byte = static_cast<uint8_t>((shift < 0 ? byte << -shift : byte >> shift) & mask);
+    }
+    return a;
+  }
+  static B either(B a, B b) {
+    for (int i = 0; i < 16; i++) a.v[i] |= b.v[i];
+    return a;
+  }
+  static B sixteen(const int8_t* table) {
+    return loadBytes(reinterpret_cast<const uint8_t*>(table));
+  }
+  static B lookUp(B table, B index) {
+    for (uint8_t& byte : index.v) byte = table.v[byte];
+    return index;
+  }
+  static F fromInt8(const int8_t* p) {
+    return map([=](int i) { return static_cast<float>(p[i]); });
+  }
+
+  static I zeroInt() { return setInt(0); }
+  static I setInt(int32_t a) { return {{a, a, a, a}}; }
+  static B broadcast4(int32_t a) {
+    B r;
     for (int i = 0; i < 4; i++) std::memcpy(r.v + 4 * i, &a, 4);
     return r;
   }
-  static I start(int32_t) { return zeroInt(); }
-  static I dot(I sum, Bytes w, Bytes a) {
-    for (int i = 0; i < 4; i++) {
-      for (int j = 0; j < 4; j++) sum.v[i] += w.v[4 * i + j] * a.v[4 * i + j];
+  struct Dot {  // codes of less than 8 bits are signed bytes as well
+    I sum;
+    void start(const B& w, const B& a) {
+      sum = zeroInt();
+      add(w, a);
     }
-    return sum;
-  }
+    void add(const B& w, const B& a) {
+      for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < 4; j++) {
+          sum.v[i] += static_cast<int8_t>(w.v[4 * i + j]) * static_cast<int8_t>(a.v[4 * i + j]);
+        }
+      }
+    }
+    I total() const { return sum; }
+  };
+  using SmallDot = Dot;
+  static constexpr int smallSteps(int, int most) { return most; }
   static I addInt(I a, I b) {
     for (int i = 0; i < 4; i++) a.v[i] += b.v[i];
     return a;

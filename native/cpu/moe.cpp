@@ -51,6 +51,7 @@ void CpuBackend::route(Tensor x, const Experts& experts) {
   routedOf.assign(routed.size(), 0);
   routedCount.assign(static_cast<size_t>(x.rows), 0);
   expertChunks.clear();
+  expertChunks.reserve(static_cast<size_t>(count) + routed.size() / kExpertRows + 1);
   for (size_t i = 0; i < routed.size(); i++) {
     const Routed& r = routed[i];
     routedOf[static_cast<size_t>(r.row) * used + routedCount[r.row]++] = static_cast<int>(i);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "../error.h"
 #include "../quant/quant.h"
@@ -10,6 +11,43 @@
 namespace lacuna::cpu {
 namespace {
 
+constexpr int kPiece = 1024;  // columns taken apart at a time; a multiple of every block
+
+// The layout of a matrix: everything of Panels but the data.
+Panels layOut(const TypeInfo& info, Use use, int64_t cols, const Kernels& kernels) {
+  Panels p;
+  const size_t nr = static_cast<size_t>(kernels.nr), width = static_cast<size_t>(cols);
+  p.cols = static_cast<int>(cols);
+  p.precise = use == Use::precise;
+  if (info.group == 0) {
+    p.element = info.type == Type::f32   ? Element::f32
+                : info.type == Type::f16 ? Element::f16
+                                         : Element::bf16;
+    p.tileBytes = nr * width * info.blockBytes;
+    return p;
+  }
+  p.element = Element::coded;
+  p.bits = info.bits;
+  p.nonlinear = info.nonlinear;
+  const bool bytes = p.bits == 8 || p.nonlinear;  // met as codes of 8 bits
+  p.zero = !bytes ? info.zero : kernels.signedCodes ? 0 : 128;
+  p.group = static_cast<int>(info.group);
+  p.block = static_cast<int>(info.blockSize);
+  const size_t integers = p.group < p.block ? nr * width / info.group : 0;
+  const size_t halfs = nr * width / info.blockSize * sizeof(uint16_t);
+  size_t at = nr * width * static_cast<size_t>(p.bits) / 8;
+  const auto place = [&at](size_t& part, size_t size) {
+    part = at;
+    at += size;
+  };
+  place(p.dAt, halfs);
+  if (info.offsets) place(p.mAt, halfs);
+  if (integers) place(p.scaleAt, integers);
+  if (integers && info.offsets) place(p.minimumAt, integers);
+  p.tileBytes = (at + 63) / 64 * 64;
+  return p;
+}
+
 struct Packing {
   const TensorView& view;
   const Kernels& kernels;
@@ -17,131 +55,144 @@ struct Packing {
   Threads& threads;
   const std::atomic<bool>& cancelled;
 
-  int cols() const { return static_cast<int>(view.cols); }
-  int tileCount() const { return static_cast<int>(view.depth) * out.tiles; }
   const uint8_t* row(int64_t matrix, int64_t r) const {
     return view.data + static_cast<size_t>(matrix * view.rows + r) * out.rowBytes;
   }
 
-  // Calls fill(tile, matrix, first row, rows, scratch of this thread) for every tile.
+  // Calls fill(panel, matrix, first row, rows) for every tile. Rows that do not exist stay zero.
   template <class Fill>
-  void forTiles(size_t scratchBytes, const Fill& fill) {
-    const size_t stride = (scratchBytes + 63) / 64 * 64;
-    Pages scratch(stride * static_cast<size_t>(threads.count()));
-    threads.parallelFor(tileCount(), [&](int tile, int thread) {
+  void forTiles(const Fill& fill) {
+    threads.parallelFor(static_cast<int>(view.depth) * out.tiles, [&](int tile, int) {
       if (cancelled.load(std::memory_order_relaxed)) return;
-      const int matrix = tile / out.tiles;
       const int64_t first = static_cast<int64_t>(tile % out.tiles) * kernels.nr;
       const int rows = static_cast<int>(std::min<int64_t>(kernels.nr, view.rows - first));
-      fill(tile, matrix, first, rows, scratch.as<uint8_t>() + stride * static_cast<size_t>(thread));
+      uint8_t* panel = out.data.as<uint8_t>() + out.panels.tileBytes * static_cast<size_t>(tile);
+      fill(panel, tile / out.tiles, first, rows);
     });
   }
 };
 
-void packFloat(Packing& p) {
-  const size_t nr = static_cast<size_t>(p.kernels.nr), cols = static_cast<size_t>(p.cols());
-  p.out.panels.tileBytes = nr * cols * sizeof(float);
-  p.out.data = Pages(p.out.panels.tileBytes * static_cast<size_t>(p.tileCount()));
-  p.forTiles(cols * sizeof(float), [&](int tile, int matrix, int64_t first, int rows, uint8_t* s) {
-    float* row = reinterpret_cast<float*>(s);
-    float* panel = p.out.data.as<float>() + static_cast<size_t>(tile) * nr * cols;
-    for (int r = 0; r < rows; r++) {
-      decodeRow(p.view.type, p.row(matrix, first + r), p.view.cols, row);
-      for (size_t c = 0; c < cols; c++) panel[c * nr + static_cast<size_t>(r)] = row[c];
+// [row][k] to [k][nr], some k of all rows at a time so that what is written stays in L1.
+template <class T>
+void packFloats(Packing& p) {
+  constexpr int64_t piece = 64;
+  const int64_t nr = p.kernels.nr, cols = p.view.cols;
+  p.forTiles([&](uint8_t* panel, int matrix, int64_t first, int rows) {
+    T* out = reinterpret_cast<T*>(panel);
+    for (int64_t c = 0; c < cols; c += piece) {
+      const int64_t count = std::min(piece, cols - c);
+      for (int r = 0; r < rows; r++) {
+        T values[piece];
+        std::memcpy(values, p.row(matrix, first + r) + static_cast<size_t>(c) * sizeof(T),
+                    static_cast<size_t>(count) * sizeof(T));
+        for (int64_t i = 0; i < count; i++) out[(c + i) * nr + r] = values[i];
+      }
     }
   });
 }
 
-void pack16(Packing& p) {
-  const size_t nr = static_cast<size_t>(p.kernels.nr), cols = static_cast<size_t>(p.cols());
-  p.out.panels.tileBytes = nr * cols * sizeof(uint16_t);
-  p.out.data = Pages(p.out.panels.tileBytes * static_cast<size_t>(p.tileCount()));
-  p.forTiles(cols * sizeof(uint16_t),
-             [&](int tile, int matrix, int64_t first, int rows, uint8_t* s) {
-               uint16_t* row = reinterpret_cast<uint16_t*>(s);
-               uint16_t* panel = p.out.data.as<uint16_t>() + static_cast<size_t>(tile) * nr * cols;
-               for (int r = 0; r < rows; r++) {
-                 std::memcpy(row, p.row(matrix, first + r), cols * sizeof(uint16_t));
-                 for (size_t c = 0; c < cols; c++) panel[c * nr + static_cast<size_t>(r)] = row[c];
-               }
-             });
+template <class T>
+T loadAs(const uint8_t* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
 }
 
-void packInt8(Packing& p) {
-  const size_t nr = static_cast<size_t>(p.kernels.nr), cols = static_cast<size_t>(p.cols());
-  const size_t groups = cols / static_cast<size_t>(p.out.panels.group);
-  const size_t tiles = static_cast<size_t>(p.tileCount());
-  CpuWeight& out = p.out;
-  out.panels.tileBytes = nr * cols;
-  out.data = Pages(nr * cols * tiles);
-  out.scales = Pages(nr * groups * tiles * sizeof(float));
-  // Pages of offsets are touched only where one is not zero: a type without offsets pays nothing.
-  out.offsets = Pages(nr * groups * tiles * sizeof(float));
-  std::atomic<bool> anyOffset{false};
-  p.forTiles(2 * groups * sizeof(float) + cols,
-             [&](int tile, int matrix, int64_t first, int rows, uint8_t* s) {
-               float *scale = reinterpret_cast<float*>(s), *offset = scale + groups;
-               int8_t* q = reinterpret_cast<int8_t*>(offset + groups);
-               const size_t t = static_cast<size_t>(tile);
-               uint8_t* panel = out.data.as<uint8_t>() + t * nr * cols;
-               std::memset(panel, p.kernels.flip, nr * cols);
-               for (size_t r = 0; r < static_cast<size_t>(rows); r++) {
-                 decodeInt8(p.view.type, p.row(matrix, first + static_cast<int64_t>(r)),
-                            p.view.cols, q, scale, offset);
-                 for (size_t c = 0; c < cols; c += 4) {
-                   for (size_t i = 0; i < 4; i++) {
-                     panel[c * nr + 4 * r + i] = static_cast<uint8_t>(q[c + i]) ^ p.kernels.flip;
-                   }
-                 }
-                 for (size_t g = 0; g < groups; g++) {
-                   const size_t at = (t * groups + g) * nr + r;
-                   out.scales.as<float>()[at] = scale[g];
-                   if (offset[g] == 0) continue;
-                   out.offsets.as<float>()[at] = offset[g];
-                   anyOffset.store(true, std::memory_order_relaxed);
-                 }
-               }
-             });
-  if (!anyOffset) out.offsets = Pages();
-  out.panels.scale = out.scales.as<float>();
-  out.panels.offset = out.offsets.as<float>();
+// The 32 codes of one row into the planes of its group: `out` is the row's 4 bytes of the first
+// plane, `step` the bytes of a k step of all rows. Four codes at a time, their bits side by side.
+template <int bits>
+void storePlanes(const uint8_t* code, uint8_t* out, size_t step, [[maybe_unused]] uint32_t flip) {
+  const auto store = [&](uint32_t value) {
+    std::memcpy(out, &value, 4);
+    out += step;
+  };
+  if constexpr (bits == 8) {
+    for (int s = 0; s < 8; s++) store(loadAs<uint32_t>(code + 4 * s) ^ flip);
+    return;
+  }
+  constexpr int low = bits >= 4 ? 4 : 0;
+  if constexpr (low) {
+    for (int j = 0; j < 4; j++) {  // step 2j in the low half of x, step 2j + 1 in the high half
+      const uint64_t x = loadAs<uint64_t>(code + 8 * j) & 0x0F0F0F0F0F0F0F0F;
+      store(static_cast<uint32_t>(x | x >> 28));
+    }
+  }
+  if constexpr (bits & 2) {
+    for (int j = 0; j < 2; j++) {
+      uint32_t plane = 0;
+      for (int s = 0; s < 4; s++) {
+        plane |= (loadAs<uint32_t>(code + 16 * j + 4 * s) >> low & 0x03030303) << 2 * s;
+      }
+      store(plane);
+    }
+  }
+  if constexpr (bits & 1) {
+    uint32_t plane = 0;
+    for (int s = 0; s < 8; s++) {
+      plane |= (loadAs<uint32_t>(code + 4 * s) >> (bits - 1) & 0x01010101) << s;
+    }
+    store(plane);
+  }
+}
+
+template <int bits>
+void packCodes(Packing& p) {
+  const Panels& w = p.out.panels;
+  const TypeInfo& info = typeInfo(p.view.type);
+  const size_t nr = static_cast<size_t>(p.kernels.nr), step = 4 * nr;
+  const uint32_t flip = p.kernels.signedCodes ? 0x80808080 : 0;
+  p.forTiles([&](uint8_t* panel, int matrix, int64_t first, int rows) {
+    uint8_t code[kPiece];
+    int8_t scale[kPiece / 16], minimum[kPiece / 16];
+    uint16_t d[kPiece / 32], m[kPiece / 32];
+    // (count) numbers of row r to [count][nr], from number `from` on.
+    const auto spread = [&](size_t part, const auto* values, size_t from, size_t count, size_t r) {
+      auto* out = reinterpret_cast<std::remove_cvref_t<decltype(*values)>*>(panel + part);
+      for (size_t i = 0; part && i < count; i++) out[(from + i) * nr + r] = values[i];
+    };
+    for (int64_t c = 0; c < w.cols; c += kPiece) {
+      const int64_t count = std::min<int64_t>(kPiece, w.cols - c);
+      const size_t from = static_cast<size_t>(c), n = static_cast<size_t>(count);
+      const size_t group = info.group, block = info.blockSize;
+      for (size_t r = 0; r < static_cast<size_t>(rows); r++) {
+        const uint8_t* row = p.row(matrix, first + static_cast<int64_t>(r));
+        decodeCodes(info.type, row + rowBytes(info.type, c), count, {code, scale, minimum, d, m});
+        uint8_t* planes = panel + from * nr * bits / 8 + 4 * r;
+        for (size_t k = 0; k < n; k += 32, planes += bits * step) {
+          storePlanes<bits>(code + k, planes, step, flip);
+        }
+        spread(w.dAt, d, from / block, n / block, r);
+        spread(w.mAt, m, from / block, n / block, r);
+        spread(w.scaleAt, scale, from / group, n / group, r);
+        spread(w.minimumAt, minimum, from / group, n / group, r);
+      }
+    }
+  });
 }
 
 void packPanels(Packing& p) {
-  CpuWeight& out = p.out;
-  const int64_t tiles = (p.view.rows + p.kernels.nr - 1) / p.kernels.nr;
-  constexpr int64_t most = std::numeric_limits<int32_t>::max() / 2;
-  if (p.view.cols > most || tiles * p.view.depth >= (1 << 24) || p.view.rows > most) {
-    throw Error(Code::badGguf, "Tensor '" + p.view.name +
-                                   "' is too large: " + std::to_string(p.view.rows) + " rows of " +
-                                   std::to_string(p.view.cols) + ", times " +
-                                   std::to_string(p.view.depth) + ".");
+  switch (p.out.panels.element) {
+    case Element::f32: return packFloats<uint32_t>(p);
+    case Element::f16:
+    case Element::bf16: return packFloats<uint16_t>(p);
+    case Element::coded: break;
   }
-  out.tiles = static_cast<int>(tiles);
-  out.panels.cols = p.cols();
-  switch (p.view.type) {
-    case Type::f32:
-      out.panels.element = Element::f32;
-      packFloat(p);
-      break;
-    case Type::f16:
-    case Type::bf16:
-      out.panels.element = p.view.type == Type::f16 ? Element::f16 : Element::bf16;
-      pack16(p);
-      break;
-    default:
-      out.panels.element = Element::int8;
-      out.panels.group = static_cast<int>(typeInfo(p.view.type).group);
-      packInt8(p);
+  switch (p.out.panels.bits) {
+    case 2: return packCodes<2>(p);
+    case 3: return packCodes<3>(p);
+    case 4: return packCodes<4>(p);
+    case 5: return packCodes<5>(p);
+    case 6: return packCodes<6>(p);
+    default: return packCodes<8>(p);
   }
-  out.panels.data = out.data.as<void>();
 }
 
-}  // namespace
+bool isMatrix(Use use) { return use == Use::matrix || use == Use::precise || use == Use::experts; }
 
-WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads& threads,
-               const std::atomic<bool>& cancelled) {
-  if (!typeInfo(static_cast<uint32_t>(view.type))) {
+// A weight with everything but its data, and in `bytes` what that will take.
+std::unique_ptr<CpuWeight> describe(const TensorView& view, Use use, const Kernels& kernels) {
+  const TypeInfo* info = typeInfo(static_cast<uint32_t>(view.type));
+  if (!info) {
     throw Error(Code::unsupportedType, "Tensor '" + view.name +
                                            "' has a type this build does not " +
                                            "know. Known: " + supportedTypes() + ".");
@@ -153,28 +204,110 @@ WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads&
   weight->rows = view.rows;
   weight->depth = view.depth;
   weight->type = view.type;
+  weight->nr = kernels.nr;
   weight->rowBytes = rowBytes(view.type, view.cols);
-  switch (use) {
-    case Use::vector:
-      weight->data = Pages(static_cast<size_t>(view.elements()) * sizeof(float));
-      decodeRow(view.type, view.data, view.elements(), weight->data.as<float>());
-      break;
-    case Use::table:
-      weight->data = Pages(view.bytes);
-      std::memcpy(weight->data.as<void>(), view.data, view.bytes);
-      break;
-    case Use::matrix:
-    case Use::precise:
-    case Use::experts: {
-      weight->panels.precise = use == Use::precise;
-      Packing packing{view, kernels, *weight, threads, cancelled};
-      packPanels(packing);
-      break;
+  weight->bytes = use == Use::vector ? static_cast<size_t>(view.elements()) * sizeof(float)
+                                     : weight->rowBytes * static_cast<size_t>(view.rows);
+  if (!isMatrix(use)) return weight;
+
+  const int64_t tiles = (view.rows + kernels.nr - 1) / kernels.nr;
+  constexpr int64_t most = std::numeric_limits<int32_t>::max() / 2;
+  if (view.cols > most || tiles * view.depth >= (1 << 24) || view.rows > most) {
+    throw Error(Code::badGguf, "Tensor '" + view.name +
+                                   "' is too large: " + std::to_string(view.rows) + " rows of " +
+                                   std::to_string(view.cols) + ", times " +
+                                   std::to_string(view.depth) + ".");
+  }
+  weight->tiles = static_cast<int>(tiles);
+  weight->panels = layOut(*info, use, view.cols, kernels);
+  weight->bytes = weight->panels.tileBytes * static_cast<size_t>(tiles * view.depth);
+  return weight;
+}
+
+// Column `column` of a tile, from the planes.
+void decodeColumn(const CpuWeight& w, const uint8_t* tile, size_t column, float* out) {
+  const Panels& p = w.panels;
+  const TypeInfo& info = typeInfo(w.type);
+  const size_t nr = static_cast<size_t>(w.nr), step = 4 * nr;
+  const size_t groupBytes = static_cast<size_t>(p.bits) * step;
+  const int low = p.bits >= 4 ? 4 : 0;
+  const auto number = [&](size_t half, size_t integer, int64_t k) {
+    const size_t block = static_cast<size_t>(k / p.block), group = static_cast<size_t>(k / p.group);
+    const float value = halfToFloat(loadAs<uint16_t>(tile + half + 2 * (block * nr + column)));
+    if (!integer) return value;
+    return value * static_cast<float>(loadAs<int8_t>(tile + integer + group * nr + column));
+  };
+  float scale = 0, offset = 0;
+  for (int64_t k = 0; k < w.cols; k++) {
+    if (k % p.group == 0) {
+      scale = number(p.dAt, p.scaleAt, k);
+      offset = p.mAt ? number(p.mAt, p.minimumAt, k) : 0;
     }
+    const uint8_t* plane = tile + groupBytes * static_cast<size_t>(k / 32) + 4 * column + k % 4;
+    const size_t s = static_cast<size_t>(k % 32 / 4);
+    int q;
+    if (p.bits == 8) {
+      q = plane[s * step] - p.zero;
+      if (p.zero == 0) q = static_cast<int8_t>(plane[s * step]);
+    } else {
+      q = 0;
+      if (low) q = plane[s / 2 * step] >> 4 * (s % 2) & 15;
+      if (p.bits & 2)
+        q |= (plane[(static_cast<size_t>(low) + s / 4) * step] >> 2 * (s % 4) & 3) << low;
+      if (p.bits & 1) {
+        q |= (plane[static_cast<size_t>(p.bits - 1) * step] >> s & 1) << (p.bits - 1);
+      }
+      q = p.nonlinear ? nonlinearLevels[q] : q - info.zero;
+    }
+    out[k] = scale * static_cast<float>(q) + offset;
+  }
+}
+
+template <class T, class Convert>
+void gather(const uint8_t* tile, int64_t nr, int64_t column, int64_t cols, float* out,
+            const Convert& convert) {
+  for (int64_t k = 0; k < cols; k++) {
+    out[k] = convert(loadAs<T>(tile + static_cast<size_t>(k * nr + column) * sizeof(T)));
+  }
+}
+
+}  // namespace
+
+size_t packedBytes(const TensorView& view, Use use, const Kernels& kernels) {
+  return describe(view, use, kernels)->bytes;
+}
+
+WeightPtr pack(const TensorView& view, Use use, const Kernels& kernels, Threads& threads,
+               const std::atomic<bool>& cancelled) {
+  std::unique_ptr<CpuWeight> weight = describe(view, use, kernels);
+  weight->data = Pages(weight->bytes);
+  if (isMatrix(use)) {
+    weight->panels.data = weight->data.as<uint8_t>();
+    Packing packing{view, kernels, *weight, threads, cancelled};
+    packPanels(packing);
+  } else if (use == Use::table) {
+    std::memcpy(weight->data.as<void>(), view.data, weight->bytes);
+  } else {
+    lacuna::decodeRow(view.type, view.data, view.elements(), weight->data.as<float>());
   }
   if (cancelled) throw Error(Code::aborted, "Loading was aborted.");
-  weight->bytes = weight->data.bytes() + weight->scales.bytes() + weight->offsets.bytes();
   return weight;
+}
+
+void decodeRow(const CpuWeight& w, int64_t row, float* out) {
+  if (w.use == Use::table) {
+    const uint8_t* data = w.data.as<uint8_t>() + static_cast<size_t>(row) * w.rowBytes;
+    return lacuna::decodeRow(w.type, data, w.cols, out);
+  }
+  const uint8_t* tile = w.panels.data + w.panels.tileBytes * static_cast<size_t>(row / w.nr);
+  const int64_t column = row % w.nr;
+  switch (w.panels.element) {
+    case Element::coded: return decodeColumn(w, tile, static_cast<size_t>(column), out);
+    case Element::f32:
+      return gather<float>(tile, w.nr, column, w.cols, out, [](float a) { return a; });
+    case Element::f16: return gather<uint16_t>(tile, w.nr, column, w.cols, out, halfToFloat);
+    case Element::bf16: return gather<uint16_t>(tile, w.nr, column, w.cols, out, bfloatToFloat);
+  }
 }
 
 }  // namespace lacuna::cpu

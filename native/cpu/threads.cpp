@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <chrono>
 #include <string>
 #include <system_error>
 
@@ -7,6 +8,8 @@
 
 #if defined(_M_X64) || defined(__x86_64__)
 #include <emmintrin.h>
+#elif defined(_M_ARM64)
+#include <intrin.h>
 #endif
 
 namespace lacuna::cpu {
@@ -14,14 +17,34 @@ namespace {
 
 constexpr int kIndexBits = 24;
 constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
-constexpr int kSpins = 4000;  // some 50 µs: longer than the gaps between the verbs of a step
 
 uint64_t generationOf(uint64_t ticket) { return ticket >> (2 * kIndexBits); }
 
 void relax() {
 #if defined(_M_X64) || defined(__x86_64__)
   _mm_pause();
+#elif defined(_M_ARM64)
+  __yield();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
+}
+
+// Spins until `ready` or for some 50 µs, which is longer than the gaps between the verbs of a step;
+// returns whether it is ready. Yields on the way: where there are more threads than cores, the one
+// that is waited for may need this one's.
+template <class Ready>
+bool spinUntil(const Ready& ready) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::microseconds(50);
+  do {
+    for (int i = 0; i < 64; i++) {
+      if (ready()) return true;
+      relax();
+    }
+    std::this_thread::yield();
+  } while (Clock::now() < end);
+  return ready();
 }
 
 }  // namespace
@@ -75,27 +98,18 @@ void Threads::run(int chunks, Call newCall, const void* newBody) {
   }
   while (takeChunk(0)) {
   }
-  for (int spins = 0; done.load(std::memory_order_acquire) < chunks; spins++) {
-    if (spins < kSpins) {
-      relax();
-    } else {
-      std::this_thread::yield();
-    }
+  while (!spinUntil([&] { return done.load(std::memory_order_acquire) >= chunks; })) {
   }
 }
 
 void Threads::work(int thread) {
   uint64_t seen = 0;
   for (;;) {
-    int spins = 0;
-    while (generationOf(ticket.load()) == seen && !stopping.load()) {
-      if (++spins < kSpins) {
-        relax();
-        continue;
-      }
+    const auto called = [&] { return generationOf(ticket.load()) != seen || stopping.load(); };
+    if (!spinUntil(called)) {
       std::unique_lock lock(mutex);
       sleepers.fetch_add(1);
-      wake.wait(lock, [&] { return generationOf(ticket.load()) != seen || stopping.load(); });
+      wake.wait(lock, called);
       sleepers.fetch_sub(1);
     }
     if (stopping.load()) return;

@@ -202,6 +202,7 @@ Mapping::Mapping(const std::string& path) : handle(std::make_unique<Handle>()) {
   void* data = mmap(nullptr, handle->size, PROT_READ, MAP_PRIVATE, file.number, 0);
   if (data == MAP_FAILED) fail(path, "map the file");
   handle->data = static_cast<const uint8_t*>(data);
+  madvise(data, handle->size, MADV_SEQUENTIAL);  // far more is read ahead: see bench/SPEED.md
 #ifdef LACUNA_ASAN
   ASAN_POISON_MEMORY_REGION(handle->data + handle->size, tail(handle->size));
 #endif

@@ -90,13 +90,12 @@ void Model::reserve(int rows) {
   a.rows = rows;
 }
 
-uint64_t sessionBytes(const ModelSpec& spec, int length) {
+SessionBytes sessionBytes(const ModelSpec& spec, int length) {
   const uint64_t kvDim = uint64_t(spec.kvHeads) * spec.headDim,
-                 qDim = uint64_t(spec.heads) * spec.headDim;
-  const uint64_t cache = uint64_t(spec.layers) * 2 * kvDim;
-  const uint64_t activations = 3 * uint64_t(spec.dim) + 2 * qDim + 2 * kvDim + uint64_t(spec.ffn);
-  return (cache + activations) * uint64_t(length) * sizeof(float) +
-         uint64_t(length) * sizeof(int32_t);
+                 qDim = uint64_t(spec.heads) * spec.headDim, n = uint64_t(length);
+  const uint64_t row = 3 * uint64_t(spec.dim) + 2 * qDim + 2 * kvDim + uint64_t(spec.ffn);
+  const uint64_t planes = uint64_t(planeRows(length)) * spec.layers * 2 * kvDim;
+  return {planes * sizeof(float) + n * sizeof(int32_t), n * row * sizeof(float)};
 }
 
 }  // namespace lacuna

@@ -51,8 +51,13 @@ ModelSpec readSpec(const Gguf& file, const SpecOverrides& overrides = {});
 std::shared_ptr<Model> loadModel(const std::string& path, const LoadOptions& options,
                                  const Progress& progress, const std::atomic<bool>& cancelled);
 
-// Bytes a session of `length` positions takes: K/V rows of all layers, canvas, activations.
-uint64_t sessionBytes(const ModelSpec& spec, int length);
+// What a session of `length` positions takes, in bytes. Activations belong to the model: of several
+// sessions, those of the largest step count once.
+struct SessionBytes {
+  uint64_t cache = 0;        // K/V rows of all layers, canvas
+  uint64_t activations = 0;  // of a step over all positions
+};
+SessionBytes sessionBytes(const ModelSpec& spec, int length);
 
 // A backend by device (NO_CUDA for cuda in this build; INVALID_ARGUMENT for an ISA this machine
 // lacks).

@@ -21,9 +21,10 @@ class Planner {
 
   WeightPlan run() {
     Weights& w = *plan.weights;
-    need(w.embedding, "token_embd.weight", Use::table, spec.dim, spec.vocabulary);
-    need(w.head, spec.tiedHead ? "token_embd.weight" : "output.weight", Use::matrix, spec.dim,
+    const char* const embedding = "token_embd.weight";
+    need(w.head, spec.tiedHead ? embedding : "output.weight", Use::matrix, spec.dim,
          spec.vocabulary);
+    if (!spec.tiedHead) need(w.embedding, embedding, Use::table, spec.dim, spec.vocabulary);
     need(w.finalNorm, "output_norm.weight", Use::vector, spec.dim);
     // Bindings point into the layers, which therefore must not move. A file that has fewer tensors
     // than layers lacks one, and planning ends there.
@@ -108,6 +109,13 @@ WeightPlan planWeights(const Gguf& file, const ModelSpec& spec) {
   return Planner(file, spec).run();
 }
 
+uint64_t weightBytes(const WeightPlan& plan, const Backend& backend) {
+  uint64_t bytes = 0;
+  for (const Binding& binding : plan.bindings)
+    bytes += backend.weightBytes(*binding.tensor, binding.use);
+  return bytes;
+}
+
 WeightsPtr uploadWeights(WeightPlan plan, Gguf& file, Backend& backend, const Progress& progress,
                          const std::atomic<bool>& cancelled) {
   uint64_t done = 0;
@@ -119,6 +127,8 @@ WeightsPtr uploadWeights(WeightPlan plan, Gguf& file, Backend& backend, const Pr
     done += binding.tensor->bytes;
     progress(done, plan.fileBytes);
   }
+  Weights& weights = *plan.weights;
+  if (!weights.embedding) weights.embedding = weights.head;  // tied
   return std::move(plan.weights);
 }
 

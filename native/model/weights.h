@@ -24,8 +24,8 @@ struct LayerWeights {
 
 // Read-only once loaded: models of the same file share one (see shared.h).
 struct Weights {
-  WeightPtr embedding;  // table (vocabulary, dim)
-  WeightPtr head;       // matrix (vocabulary, dim); made from the embedding when tied
+  WeightPtr embedding;  // table (vocabulary, dim); the head itself when tied
+  WeightPtr head;       // matrix (vocabulary, dim)
   WeightPtr finalNorm;  // (dim)
   std::vector<LayerWeights> layers;
   uint64_t bytes = 0;  // resident, in the backend
@@ -52,6 +52,9 @@ WeightPlan planWeights(const Gguf& file, const ModelSpec& spec);
 
 // Bytes of the file uploaded so far, and in all. Called on the loading thread.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+// Bytes that a plan's weights will take in `backend`.
+uint64_t weightBytes(const WeightPlan& plan, const Backend& backend);
 
 // Carries out a plan. A tensor's pages leave memory once it is uploaded. Throws what
 // Backend::upload throws.

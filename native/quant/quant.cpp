@@ -9,34 +9,44 @@ namespace lacuna {
 namespace {
 
 template <class Block>
-void decodeBlocks(const uint8_t* src, int64_t n, int8_t* q, float* scale, float* offset) {
+void decodeBlocks(const uint8_t* src, int64_t n, const Codes& out) {
   constexpr int groups = Block::size / Block::group;
   for (int64_t i = 0; i < n / Block::size; ++i) {
     Block block;
     std::memcpy(&block, src + i * static_cast<int64_t>(sizeof block), sizeof block);
-    decode(block, q + i * Block::size, scale + i * groups, offset + i * groups);
+    decode(block, {out.code + i * Block::size, out.scale + i * groups, out.minimum + i * groups,
+                   out.d + i, out.m + i});
   }
 }
 
 struct Entry {
   TypeInfo info;
-  void (*decode)(const uint8_t*, int64_t, int8_t*, float*, float*);  // null for float types
+  void (*decode)(const uint8_t*, int64_t, const Codes&);  // null for float types
 };
 
 template <class Block>
-constexpr Entry quantised(Type type, const char* name) {
-  return {{type, name, Block::size, sizeof(Block), Block::group}, decodeBlocks<Block>};
+constexpr Entry quantised(Type type, const char* name, int bits, int zero, bool offsets = false,
+                          bool nonlinear = false) {
+  return {{type, name, Block::size, sizeof(Block), Block::group, bits, zero, offsets, nonlinear},
+          decodeBlocks<Block>};
 }
 
 constexpr Entry entries[] = {
-    {{Type::f32, "F32", 1, 4, 0}, nullptr},         {{Type::f16, "F16", 1, 2, 0}, nullptr},
-    {{Type::bf16, "BF16", 1, 2, 0}, nullptr},       quantised<BlockQ8_0>(Type::q8_0, "Q8_0"),
-    quantised<BlockQ4_0>(Type::q4_0, "Q4_0"),       quantised<BlockQ4_1>(Type::q4_1, "Q4_1"),
-    quantised<BlockQ5_0>(Type::q5_0, "Q5_0"),       quantised<BlockQ5_1>(Type::q5_1, "Q5_1"),
-    quantised<BlockQ2_K>(Type::q2_K, "Q2_K"),       quantised<BlockQ3_K>(Type::q3_K, "Q3_K"),
-    quantised<BlockQ4_K>(Type::q4_K, "Q4_K"),       quantised<BlockQ5_K>(Type::q5_K, "Q5_K"),
-    quantised<BlockQ6_K>(Type::q6_K, "Q6_K"),       quantised<BlockIQ4_NL>(Type::iq4_nl, "IQ4_NL"),
-    quantised<BlockIQ4_XS>(Type::iq4_xs, "IQ4_XS"),
+    {{Type::f32, "F32", 1, 4, 0}, nullptr},
+    {{Type::f16, "F16", 1, 2, 0}, nullptr},
+    {{Type::bf16, "BF16", 1, 2, 0}, nullptr},
+    quantised<BlockQ8_0>(Type::q8_0, "Q8_0", 8, 128),
+    quantised<BlockQ4_0>(Type::q4_0, "Q4_0", 4, 8),
+    quantised<BlockQ4_1>(Type::q4_1, "Q4_1", 4, 0, true),
+    quantised<BlockQ5_0>(Type::q5_0, "Q5_0", 5, 16),
+    quantised<BlockQ5_1>(Type::q5_1, "Q5_1", 5, 0, true),
+    quantised<BlockQ2_K>(Type::q2_K, "Q2_K", 2, 0, true),
+    quantised<BlockQ3_K>(Type::q3_K, "Q3_K", 3, 4),
+    quantised<BlockQ4_K>(Type::q4_K, "Q4_K", 4, 0, true),
+    quantised<BlockQ5_K>(Type::q5_K, "Q5_K", 5, 0, true),
+    quantised<BlockQ6_K>(Type::q6_K, "Q6_K", 6, 32),
+    quantised<BlockIQ4_NL>(Type::iq4_nl, "IQ4_NL", 4, 0, false, true),
+    quantised<BlockIQ4_XS>(Type::iq4_xs, "IQ4_XS", 4, 0, false, true),
 };
 
 const Entry* entry(uint32_t type) {
@@ -74,8 +84,8 @@ std::string foreignType(uint32_t type) {
   return number;
 }
 
-void decodeInt8(Type type, const uint8_t* src, int64_t n, int8_t* q, float* scale, float* offset) {
-  entry(static_cast<uint32_t>(type))->decode(src, n, q, scale, offset);
+void decodeCodes(Type type, const uint8_t* src, int64_t n, const Codes& out) {
+  entry(static_cast<uint32_t>(type))->decode(src, n, out);
 }
 
 namespace {
@@ -98,16 +108,27 @@ void decodeBfloats(const uint8_t* src, int64_t n, float* dst) {
 
 void decodeQuantised(const Entry& e, const uint8_t* src, int64_t n, float* dst) {
   constexpr int chunk = 256;  // a multiple of every block size
-  int8_t q[chunk];
-  float scale[chunk / 16], offset[chunk / 16];
-  const int group = static_cast<int>(e.info.group);
+  const TypeInfo& info = e.info;
+  const int group = static_cast<int>(info.group), size = static_cast<int>(info.blockSize);
+  uint8_t code[chunk];
+  int8_t scales[chunk / 16], minima[chunk / 16];
+  uint16_t d[chunk / 32], m[chunk / 32];
   for (int64_t first = 0; first < n; first += chunk) {
     const int count = static_cast<int>(n - first < chunk ? n - first : chunk);
-    e.decode(src, count, q, scale, offset);
-    for (int g = 0; g < count / group; ++g)
-      for (int i = g * group; i < (g + 1) * group; ++i)
-        dst[first + i] = scale[g] * static_cast<float>(q[i]) + offset[g];
-    src += rowBytes(e.info.type, count);
+    e.decode(src, count, {code, scales, minima, d, m});
+    for (int at = 0; at < count; at += group) {
+      float scale = halfToFloat(d[at / size]);
+      float offset = info.offsets ? halfToFloat(m[at / size]) : 0;
+      if (size > group) {
+        scale *= static_cast<float>(scales[at / group]);
+        if (info.offsets) offset *= static_cast<float>(minima[at / group]);
+      }
+      for (int i = at; i < at + group; i++) {
+        const int q = info.nonlinear ? nonlinearLevels[code[i]] : code[i] - info.zero;
+        dst[first + i] = scale * static_cast<float>(q) + offset;
+      }
+    }
+    src += rowBytes(info.type, count);
   }
 }
 

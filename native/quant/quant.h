@@ -15,7 +15,18 @@ struct TypeInfo {
   uint32_t blockSize;   // elements per block (1 for float types)
   uint32_t blockBytes;  // bytes per block
   uint32_t group;       // elements that share one scale and offset: 16 or 32; 0 for float types
+  // Quantised types: w = scale · (code − zero) + offset, or scale · levels[code] + offset. A scale
+  // is d, or where blocks have several groups d · (the group's integer); an offset is m, or m ·
+  // (another integer).
+  int bits = 0;            // of a code
+  int zero = 0;            // the code that stands for 0
+  bool offsets = false;    // has offsets
+  bool nonlinear = false;  // has levels
 };
+
+// The 16 levels of IQ4_NL and IQ4_XS, spaced like the quantiles of a bell curve.
+inline constexpr int8_t nonlinearLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                               1,    13,   25,  38,  53,  69,  89,  113};
 
 // nullptr when this build does not know the type.
 const TypeInfo* typeInfo(uint32_t type);
@@ -29,11 +40,18 @@ std::string foreignType(uint32_t type);
 
 inline bool isFloat(Type type) { return typeInfo(type).group == 0; }
 
-// Decodes n elements of a quantised row (n a multiple of blockSize) into integers and their scales:
-//   w[i] = scale[i / group] * q[i] + offset[i / group]
-// q: (n) in [-128, 127]; scale, offset: (n / group). Every decoder is plain C++; backends that
-// multiply in int8 and the float decoder below share it.
-void decodeInt8(Type type, const uint8_t* src, int64_t n, int8_t* q, float* scale, float* offset);
+// Where the parts of n elements of a quantised row go.
+struct Codes {
+  uint8_t* code;    // (n) below 2^bits
+  int8_t* scale;    // (n / group), where blocks have several groups
+  int8_t* minimum;  // (n / group), the same, for types with offsets
+  uint16_t* d;      // (n / blockSize) half floats
+  uint16_t* m;      // (n / blockSize) half floats, for types with offsets
+};
+
+// Takes n elements of a quantised row apart (n a multiple of blockSize). Every decoder is plain
+// C++; backends that multiply in int8 and the float decoder below share it.
+void decodeCodes(Type type, const uint8_t* src, int64_t n, const Codes& out);
 
 // Decodes n elements of a row of any type to f32 (n a multiple of blockSize).
 void decodeRow(Type type, const uint8_t* src, int64_t n, float* dst);

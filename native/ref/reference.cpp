@@ -33,6 +33,14 @@ struct HostWeight : Weight {
   }
 };
 
+bool inPanels(Use use) { return use != Use::vector && use != Use::table; }
+
+// Floats of the HostWeight of a tensor: panels are full.
+size_t valuesOf(const TensorView& view, Use use) {
+  const int64_t rows = inPanels(use) ? (view.rows + kPanel - 1) / kPanel * kPanel : view.rows;
+  return static_cast<size_t>(view.depth * rows * view.cols);
+}
+
 const HostWeight& host(const Weight& weight) { return static_cast<const HostWeight&>(weight); }
 
 // y (rows of w) = matrix `index` of w times x (cols): y[r] = Σ_c x[c] · w[r][c].
@@ -77,11 +85,10 @@ class Reference final : public Backend {
     weight->cols = view.cols;
     weight->rows = view.rows;
     weight->depth = view.depth;
-    const bool panels = use != Use::vector && use != Use::table;
+    const bool panels = inPanels(use);
     const int64_t tiles = (view.rows + kPanel - 1) / kPanel;
-    const int64_t paddedRows = panels ? tiles * kPanel : view.rows;
     try {
-      weight->values.resize(static_cast<size_t>(view.depth * paddedRows * view.cols));
+      weight->values.resize(valuesOf(view, use));
     } catch (const std::exception&) {
       throw Error(Code::outOfMemory, "out of memory while loading tensor '" + view.name + "'");
     }
@@ -102,6 +109,10 @@ class Reference final : public Backend {
     return weight;
   }
 
+  uint64_t weightBytes(const TensorView& view, Use use) const override {
+    return valuesOf(view, use) * sizeof(float);
+  }
+
   void begin() override {}
   void end() override {}
   Timing timing() const override { return {}; }
@@ -109,16 +120,20 @@ class Reference final : public Backend {
   void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
              std::span<const SoftRow> soft) override {
     const auto& values = host(table).values;
-    const auto row = [&](int32_t token) { return values.data() + int64_t{token} * x.cols; };
-    for (int i = 0; i < x.rows; i++)
-      std::copy(row(tokens[i]), row(tokens[i]) + x.cols, x.data + int64_t{i} * x.cols);
+    const auto at = [&](int64_t token, int64_t c) {
+      if (table.use == Use::table) return values[token * x.cols + c];
+      return values[(token / kPanel * x.cols + c) * kPanel + token % kPanel];  // a tied head
+    };
+    for (int i = 0; i < x.rows; i++) {
+      for (int c = 0; c < x.cols; c++) x.data[int64_t{i} * x.cols + c] = at(tokens[i], c);
+    }
     for (const SoftRow& s : soft) {
       if (s.alpha == 0) continue;
       float* out = x.data + int64_t{s.row} * x.cols;
       for (int c = 0; c < x.cols; c++) {
         double mixed = 0;
-        for (int j = 0; j < s.count; j++) mixed += double{s.weights[j]} * row(s.tokens[j])[c];
-        out[c] = static_cast<float>((1.0 - s.alpha) * row(s.mask)[c] + s.alpha * mixed);
+        for (int j = 0; j < s.count; j++) mixed += double{s.weights[j]} * at(s.tokens[j], c);
+        out[c] = static_cast<float>((1.0 - s.alpha) * at(s.mask, c) + s.alpha * mixed);
       }
     }
   }

@@ -1,30 +1,26 @@
 #include "session.h"
 
 namespace lacuna {
-namespace {
-
-size_t rowFloats(const ModelSpec& spec) {
-  return static_cast<size_t>(spec.kvHeads) * static_cast<size_t>(spec.headDim);
-}
-
-}  // namespace
 
 Session::Session(std::shared_ptr<Model> owner, int length)
     : model(std::move(owner)), canvas(static_cast<size_t>(length), model->spec.mask) {
-  const ModelSpec& spec = model->spec;
-  kv = model->backend->alloc(static_cast<size_t>(spec.layers) * layerFloats());
+  kv = model->backend->alloc(static_cast<size_t>(model->spec.layers) * layerFloats());
 }
 
 std::unique_ptr<Session> Session::fork() const {
-  auto copy = std::make_unique<Session>(model, length());
-  copy->canvas = canvas;
-  copy->kv = model->backend->alloc(kv->count, kv.get());
-  if (hidden) copy->hidden = model->backend->alloc(hidden->count, hidden.get());
-  copy->hasHidden = hasHidden;
-  return copy;
+  return std::unique_ptr<Session>(new Session(*this));
 }
 
-size_t Session::layerFloats() const { return 2 * rowFloats(model->spec) * canvas.size(); }
+// A count of 1 cannot grow meanwhile: only this session could be forked, and it is in a step.
+void Session::ownMemory() {
+  for (std::shared_ptr<Memory>* memory : {&kv, &hidden})
+    if (memory->use_count() > 1) *memory = model->backend->alloc((*memory)->count, memory->get());
+}
+
+size_t Session::layerFloats() const {
+  const size_t row = static_cast<size_t>(model->spec.kvHeads) * model->spec.headDim;
+  return 2 * row * static_cast<size_t>(planeRows(length()));
+}
 
 float* Session::keys(int layer) const {
   return kv->data + layerFloats() * static_cast<size_t>(layer);

@@ -18,16 +18,23 @@ class Session {
 
   const std::shared_ptr<Model> model;
   int length() const { return static_cast<int>(canvas.size()); }
-  std::unique_ptr<Session> fork() const;  // copies canvas and K/V
+  // The same canvas, K/V and hidden rows. The latter two are shared until one of the two is written
+  // to: copying gigabytes is for the thread that steps, and a fork that never steps costs nothing.
+  std::unique_ptr<Session> fork() const;
+  void ownMemory();  // before writing to K/V or hidden rows; OUT_OF_MEMORY
 
   std::vector<int32_t> canvas;  // (length) tokens
-  MemoryPtr kv;                 // (layers, 2, length, kvHeads · headDim)
-  MemoryPtr hidden;  // (length, dim) last reported hidden rows, made when KL is first asked
+  std::shared_ptr<Memory> kv;   // (layers, 2) planes: see Segment
+  // (length, dim) last reported hidden rows, made when KL is first asked
+  std::shared_ptr<Memory> hidden;
   std::vector<uint8_t> hasHidden;  // (length)
 
   float* keys(int layer) const;
   float* values(int layer) const;
   size_t layerFloats() const;  // from one layer's keys to the next one's
+
+ private:
+  Session(const Session&) = default;
 };
 
 struct SoftEntry {

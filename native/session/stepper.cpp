@@ -258,6 +258,8 @@ void Stepper::step(std::span<StepRequest> asked, std::vector<StepResult>& result
   options.clear();
   hidden.clear();
   for (size_t i = 0; i < requests.size(); i++) {
+    requests[i].session->ownMemory();
+    if (requests[i].unconditional) requests[i].unconditional->ownMemory();
     prepareKl(requests[i]);
     place(placed[i], requests[i]);
   }

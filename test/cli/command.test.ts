@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeSynthetic } from '../../lib/gguf/synthetic.js';
 import { writeGguf } from '../../lib/gguf/writer.js';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -77,6 +76,8 @@ describe('help and usage', () => {
     [['run', '-p', 'x', '--chat-template', 'y'], /--chat-template needs --chat/],
     [['inspect'], /missing required argument 'file'/],
     [['bench', 'a.gguf', '--synthetic', 'tiny'], /a model or --synthetic, not both/],
+    [['run', '-p', 'x', '--refresh', '4'], /--refresh needs --cache prefix or dual/],
+    [['run', '-p', 'x', '--cache', 'dllm', '--refresh', '4'], /--refresh needs --cache prefix/],
     [['bench', '--canvas', '8', '--rows', '9'], /no room for --rows 9/],
   ])('wrong use ends with 2: %j', (args, message) => {
     const { code, stdout, stderr } = lacuna(args);
@@ -189,6 +190,17 @@ describe('run in a pipe', () => {
     expect((JSON.parse(stdout) as { forwards: number }).forwards).toBeGreaterThan(0);
   });
 
+  test.each(['auto', 'none', 'prefix', 'dual', 'vicinity', 'dkv', 'dllm', 'dpad'])(
+    'every cache runs: %s',
+    (cache) => {
+      const args = ['run', '-p', 'ROMEO:\n', '-n', '12', '--json', '--cache', cache];
+      const { code, stdout, stderr } = lacuna(args);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect((JSON.parse(stdout) as { forwards: number }).forwards).toBe(12);
+    },
+  );
+
   test('a reader that leaves early is no error', async () => {
     const child = spawn(process.execPath, [main, 'run', '-p', 'ROMEO:\n', ...short]);
     child.stdout.destroy();
@@ -211,7 +223,7 @@ describe('inspect', () => {
   test('the embedded model', () => {
     const { code, stdout } = lacuna(['inspect', model]);
     expect(code).toBe(0);
-    for (const part of ['llada', '7.3', '8 layers', 'width 256', 'mask 1023', 'one session']) {
+    for (const part of ['llada', '7.3', '8 layers', 'width 256', 'mask 1023', 'keys and values']) {
       expect(stdout).toContain(part);
     }
     expect(stdout).toMatch(/tensors +\d+: Q8_0 \d+\.\d %, F32/);
@@ -222,11 +234,11 @@ describe('inspect', () => {
     expect(stdout).toMatch(/^general\.architecture +"llada"$/m);
     expect(stdout).toMatch(/^tokenizer\.ggml\.tokens +\["[^\n]*, …\] \(1024\)$/m);
     expect(stdout).toMatch(/^token_embd\.weight +Q8_0 +256 × 1024 +272 KiB$/m);
-    expect(stdout).not.toContain('one session');
+    expect(stdout).not.toContain('keys and values');
   });
 
   test('memory grows with the canvas', () => {
-    const { stdout } = lacuna(['inspect', model, '--length', '512']);
+    const { stdout } = lacuna(['inspect', model, '--canvas', '512']);
     expect(stdout).toMatch(/512 tokens/);
     expect(stdout).toContain('longer than the context');
   });
@@ -236,13 +248,13 @@ describe('inspect', () => {
       metadata: Record<string, unknown>;
       tensors: { name: string }[];
       spec: { layers: number };
-      memory: { sessions: { length: number; bytes: number }[] };
+      memory: { sessions: { length: number; cache: number }[] };
     };
     expect(file.metadata['tokenizer.ggml.tokens']).toHaveLength(1024);
     expect(file.tensors.some(({ name }) => name === 'token_embd.weight')).toBe(true);
     expect(file.spec.layers).toBe(8);
     const [first, second] = file.memory.sessions;
-    expect(second.bytes / first.bytes).toBeCloseTo(second.length / first.length, 1);
+    expect(second.cache / first.cache).toBe(second.length / first.length);
   });
 
   test('an unknown architecture is listed, with the reason why it cannot run', async () => {
@@ -256,6 +268,45 @@ describe('inspect', () => {
     expect(stdout).toMatch(/cannot run this file: .*perceptron.* \(UNSUPPORTED_ARCHITECTURE\)/);
     expect(stdout).not.toContain('\x1b');
     expect(lacuna(['inspect', path, '--tensors']).stdout).toMatch(/^w +F32 +2 +8 B$/m);
+  });
+});
+
+describe('bench cache', () => {
+  test('every cache next to none', () => {
+    const prompts = join(folder, 'prompts.txt');
+    writeFileSync(prompts, 'ROMEO:\\nWhat light is this?\\n\\nJULIET:\\n\n\n');
+    const args = ['bench', 'cache', '--prompts', prompts, '--tokens', '8', '--runs', '1'];
+    const { code, stdout, stderr } = lacuna([...args, '--block-length', '4']);
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(stdout).toMatch(/^cache +agree +equal +Δ log p +forwards +rows +ms/m);
+    expect(stdout).toMatch(/^noCache\(\) +100\.0 % +100\.0 % +\+0\.000 +4 /m);
+    // the first forward of each block is a full one, the second computes the block
+    // of two tables; the rows of the first win
+    const cells = stdout.split('\n').map((line) => line.split(/ {2,}/));
+    const rows = new Map(cells.reverse().map(([name, , , , , count]) => [name, Number(count)]));
+    expect(rows.get('dualCache()')).toBe(rows.get('noCache()')! / 2 + 2 * 4);
+    expect(rows.get('dpad({ cache: dualCache() })')).toBeLessThanOrEqual(rows.get('dualCache()')!);
+    expect(stdout).toMatch(
+      /block-causal:4\n\n.*\nnoCache\(\) .*\nblockCausalCache\(\) +100\.0 % +100\.0 %/,
+    );
+  });
+
+  test('--json, speed only', () => {
+    const args = ['bench', 'cache', '--tokens', '4', '--runs', '1', '--no-quality', '--json'];
+    const { stdout } = lacuna([...args, '--threads', '1']);
+    const report = JSON.parse(stdout) as { caches: Record<string, unknown>[]; threads: number };
+    expect(report).toMatchObject({ threads: 1, settings: { prompts: 4, tokens: 4, steps: 2 } });
+    expect(report.caches[0]).toMatchObject({ cache: 'noCache()', forwards: 8 });
+    expect(report.caches.every((cache) => !('quality' in cache))).toBe(true);
+    expect(report.caches.at(-1)).toHaveProperty('reason');
+  });
+
+  test('a file without prompts is refused', () => {
+    const empty = join(folder, 'empty.txt');
+    writeFileSync(empty, '\n\n');
+    const { code, stderr } = lacuna(['bench', 'cache', '--prompts', empty]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/--prompts: .*empty\.txt holds no prompt/);
   });
 });
 
@@ -380,20 +431,4 @@ describe.skipIf(!hasScript)('run in a terminal (needs script(1))', () => {
     const { stdout } = inTerminal(['run', '-p', 'x', ...short, ...args], env);
     expect(stdout).not.toMatch(/\x1b|░/);
   });
-});
-
-test('the estimate of memory agrees with the loaded model', async () => {
-  const { loadModel, inspectFile } = await import('../../lib/index.js');
-  const { residentBytes } = await import('../../lib/cli/memory.js');
-  const mixture = join(folder, 'moe.gguf');
-  const shape = { layers: 2, dim: 256, heads: 4, ffn: 512, vocabulary: 1000 };
-  await writeSynthetic(mixture, { architecture: 'llada-moe', ...shape, type: 'Q4_K' });
-  for (const path of [model, mixture]) {
-    const { tensors, spec } = await inspectFile(path);
-    const loaded = await loadModel(path, { device: 'cpu' });
-    const ratio = residentBytes(tensors, spec!) / loaded.info.weightBytes;
-    await loaded.dispose();
-    expect(ratio).toBeGreaterThan(0.9);
-    expect(ratio).toBeLessThan(1.1);
-  }
 });

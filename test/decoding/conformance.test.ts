@@ -8,11 +8,15 @@ import {
   cap,
   countTokens,
   dilated,
+  dkvCache,
+  dllmCache,
+  dpad,
   dream,
   dualCache,
   entropyBound,
   factor,
   klass,
+  growUntilEos,
   leftToRight,
   localLeap,
   lowConfidence,
@@ -28,9 +32,10 @@ import {
   topK,
   wholeAnswer,
 } from '../../lib/decoding/index.js';
+import { factsOf } from '../../lib/decoding/named.js';
 import { generate } from '../../lib/generate.js';
 import type { GenerateOptions } from '../../lib/plan.js';
-import { FakeModel, mask, vocabulary } from './fake.js';
+import { FakeModel, mask, vocabulary, type Request } from './fake.js';
 
 const background = countTokens([[1, 2, 2, 3, 3, 3]], vocabulary);
 const profile = {
@@ -73,6 +78,17 @@ const decoders = {
   'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
 };
 const caches = { noCache: noCache(), prefixCache: prefixCache(), dualCache: dualCache() };
+/** Caches whose rows depend on more than the block. */
+const refreshing = {
+  auto: 'auto' as const,
+  'prefix refreshed': prefixCache({ refresh: 2 }),
+  vicinity: dualCache({ around: 3, warmUp: 2, refresh: 5 }),
+  dkv: dkvCache({ refresh: 3 }),
+  dllm: dllmCache({ prompt: 5, response: 3 }),
+  dpad: dpad({ window: 12 }),
+  'dpad of dual': dpad({ window: 12, cache: dualCache() }),
+  'dpad of dllm': dpad({ window: 12, cache: dllmCache() }),
+};
 const plans = { 'blocks(8)': blocks(8), absoluteBlocks: absoluteBlocks(6), whole: wholeAnswer() };
 const prompt = [3, 1, 4, 1, 5];
 const maxTokens = 19;
@@ -143,6 +159,53 @@ describe.each(Object.entries(decoders))('%s', (_, decode) => {
     expect(unconditional.disposed).toBe(true);
   });
 });
+
+describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) => {
+  test('while the canvas grows', async () => {
+    for (const shift of [0, 1]) {
+      const model = new FakeModel(undefined, { logitShift: shift, tokens: { mask } });
+      const length = growUntilEos({ initial: 6, by: 5 });
+      const options = { decode: threshold({ tau: 0.3 }), blocks: blocks(8), cache, length };
+      const { canvas, trace } = await run(model, { ...options, stopAtEos: false });
+      expect(canvas.subarray(5)).not.toContain(mask);
+      // Every key that a row sees has been computed.
+      const known = new Set<number>();
+      model.requests.forEach(({ rows, visible }, i) => {
+        const { length } = canvas;
+        for (const row of positions(rows, length)) known.add(row);
+        expect(positions(visible, length).every((key) => known.has(key))).toBe(true);
+        expect(trace.filter((step) => step.forwards > 0)[i].rows).toBeGreaterThan(0);
+      });
+    }
+  });
+
+  test.each(Object.entries(decoders))('%s', async (_, decode) => {
+    for (const seed of [1, 2, 3]) {
+      for (const plan of [blocks(8), wholeAnswer()]) {
+        const options = { decode, cache, blocks: plan, seed, temperature: seed - 1 };
+        const make = () => new FakeModel(undefined, { logitShift: seed % 2 });
+        const result = await run(make(), { ...options, stopAtEos: false });
+        expect([...result.canvas.subarray(0, 5)]).toEqual(prompt);
+        expect(result.canvas.subarray(5)).not.toContain(mask);
+        expect(result.forwards).toBeLessThanOrEqual(maxTokens);
+        const again = await run(make(), { ...options, stopAtEos: false });
+        expect(again.trace).toEqual(result.trace);
+        // KLASS also compares positions beyond the block with what they last reported.
+        if (seed > 1 || factsOf(decode).traits.includes('remembers')) continue;
+        // The fake model does not look at rows: whatever they are, the answer is that of no cache.
+        const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
+        expect(result.canvas).toEqual(exact.canvas);
+      }
+    }
+  });
+});
+
+/** What a request names: everything, a length, a range or a list. */
+function positions(part: Request['rows'] | Request['visible'], length: number): number[] {
+  if (part instanceof Int32Array) return [...part];
+  const { start, end } = typeof part === 'object' ? part : { start: 0, end: part ?? length };
+  return Array.from({ length: end - start }, (_, i) => start + i);
+}
 
 /** Schedules of their own that are longer than the limit are refused; see schedule.test.ts. */
 function limited(decode: (typeof decoders)[keyof typeof decoders]): typeof decode {

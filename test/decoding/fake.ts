@@ -4,7 +4,7 @@ import { gumbel, uniform } from '../../lib/decoding/philox.js';
 import { applyRule } from '../../lib/decoding/rule.js';
 import { LacunaError } from '../../lib/errors.js';
 import type { GenerationModel, GenerationSession } from '../../lib/plan.js';
-import type { Range, StepRequest, StepResult, StepTiming } from '../../lib/types.js';
+import type { StepRequest, StepResult, StepTiming } from '../../lib/types.js';
 
 export const vocabulary = 16;
 export const mask = 15;
@@ -149,8 +149,14 @@ export class FakeSession implements GenerationSession {
   }
 
   #rows({ rows }: Request): number[] {
-    const { start, end } = (rows as Range | undefined) ?? { start: 0, end: this.canvas.length };
+    if (rows instanceof Int32Array) return [...rows];
+    const { start, end } = rows ?? { start: 0, end: this.canvas.length };
     return Array.from({ length: end - start }, (_, i) => start + i);
+  }
+
+  #visible({ visible = this.canvas.length }: Request): Set<number> {
+    if (visible instanceof Int32Array) return new Set(visible);
+    return new Set(Array.from({ length: visible }, (_, i) => i));
   }
 
   /** What native sessions refuse, and what a decoder must not ask. */
@@ -163,12 +169,12 @@ export class FakeSession implements GenerationSession {
       assert.equal(this.canvas[position], mask);
     }
     assert(positions.every((position, i) => i === 0 || position > positions[i - 1]));
-    const visible = (request.visible as number | undefined) ?? this.canvas.length;
+    const visible = this.#visible(request);
     for (const position of positions) {
       // a rule of native code finds masks only; policies may look at known tokens
       if (request.commit) assert.equal(this.canvas[position], mask);
       assert(rows.has(Math.max(0, position - this.model.info.logitShift)));
-      assert(position < visible);
+      assert(visible.has(position));
     }
     const { start, end } = request.commit?.within ?? { start: 0, end: 1 };
     assert(start >= 0 && start < end && end <= this.canvas.length);

@@ -16,29 +16,74 @@ struct AttentionCase {
   int visible;  // how many of the keys, chosen at random but with the rows' own positions
   int block;    // 0: every row sees all; else limits as in block-causal attention
   int segments = 1;
-  int stored = 0;  // rows that only store K/V, in a segment of their own over the same session
+  int stored = 0;       // rows that only store K/V, in a segment of their own over the same session
+  bool prefix = false;  // the first `visible` keys instead
 };
 
-// One session: some rows of the canvas, its older K/V, what is seen.
+AttentionShape shapeOf(const AttentionCase& c) {
+  return {c.heads, c.kvHeads, c.headDim, 1 / std::sqrt(static_cast<float>(c.headDim))};
+}
+
+// One session: its K/V, some rows of the canvas, what they see.
 struct Session {
-  std::unique_ptr<Buffer> keys, values;
+  MemoryPtr keys, values;
   std::vector<int32_t> positions, visible, limit, hidden, stored;
+
+  Segment segment(int length) const {
+    Segment segment;
+    segment.keys = keys->data;
+    segment.values = values->data;
+    segment.length = length;
+    segment.positions = positions.data();
+    segment.rows = static_cast<int>(positions.size());
+    segment.shadows = static_cast<int>(hidden.size());
+    segment.visible = visible.data();
+    segment.visibleCount = static_cast<int>(visible.size());
+    segment.limit = limit.data();
+    segment.hidden = hidden.data();
+    return segment;
+  }
 };
+
+std::vector<int32_t> upTo(int n) {
+  std::vector<int32_t> all(static_cast<size_t>(n));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+Buffer normals(Backend& backend, Random& random, int rows, int cols) {
+  return {backend, random.normals(static_cast<size_t>(rows) * static_cast<size_t>(cols)), rows,
+          cols};
+}
+
+// The order of K/V is the backend's own, so attend itself writes what the canvas holds at first.
+void fill(Backend& backend, Random& random, const AttentionCase& c, const Session& s) {
+  const Buffer k = normals(backend, random, c.length, c.kvHeads * c.headDim),
+               v = normals(backend, random, c.length, c.kvHeads * c.headDim);
+  const std::vector<int32_t> all = upTo(c.length);
+  Segment segment = s.segment(c.length);
+  segment.positions = all.data();
+  segment.rows = c.length;
+  segment.shadows = 0;
+  segment.storeOnly = true;
+  const Tensor none{nullptr, 0, c.heads * c.headDim};
+  backend.attend(none, none, k.tensor, v.tensor, {&segment, 1}, shapeOf(c));
+}
 
 Session makeSession(Backend& backend, Random& random, const AttentionCase& c) {
   Session s;
-  const int kvDim = c.kvHeads * c.headDim;
-  const size_t floats = static_cast<size_t>(c.length) * static_cast<size_t>(kvDim);
-  s.keys = std::make_unique<Buffer>(backend, random.normals(floats), c.length, kvDim);
-  s.values = std::make_unique<Buffer>(backend, random.normals(floats), c.length, kvDim);
+  const size_t floats = static_cast<size_t>(planeRows(c.length) * c.kvHeads * c.headDim);
+  s.keys = backend.alloc(floats);
+  s.values = backend.alloc(floats);
+  fill(backend, random, c, s);
   s.positions = random.subset(c.length, c.rows + c.stored);
   for (int i = 0; i < c.stored; i++) {  // rows of both kinds lie among each other
     const auto at = s.positions.begin() + random.below(static_cast<int>(s.positions.size()));
     s.stored.push_back(*at);
     s.positions.erase(at);
   }
-  s.visible = random.subset(c.length, c.visible);
-  if (c.visible < c.length) {  // a row always sees itself
+  s.visible = c.prefix ? upTo(c.visible) : random.subset(c.length, c.visible);
+  if (!c.prefix && c.visible < c.length) {  // a row always sees itself
     s.visible.insert(s.visible.end(), s.positions.begin(), s.positions.end());
     std::sort(s.visible.begin(), s.visible.end());
     s.visible.erase(std::unique(s.visible.begin(), s.visible.end()), s.visible.end());
@@ -57,59 +102,61 @@ Session makeSession(Backend& backend, Random& random, const AttentionCase& c) {
   return s;
 }
 
+// What a session's K/V make of some shadow rows, which write nothing themselves.
+std::vector<double> look(Backend& backend, const AttentionCase& c, const Session& s) {
+  const int rows = 8, kvDim = c.kvHeads * c.headDim;
+  Random random(5);
+  const Buffer q = normals(backend, random, rows, c.heads * c.headDim),
+               k = normals(backend, random, rows, kvDim), v = normals(backend, random, rows, kvDim),
+               o = normals(backend, random, rows, c.heads * c.headDim);
+  Session seer;
+  seer.visible = upTo(c.length);
+  seer.limit.assign(rows, c.length);
+  for (int i = 0; i < rows; i++) seer.hidden.push_back(random.below(c.length));
+  seer.positions = seer.hidden;
+  Segment segment = s.segment(c.length);
+  segment.rows = segment.shadows = rows;
+  segment.positions = seer.positions.data();
+  segment.hidden = seer.hidden.data();
+  segment.visible = seer.visible.data();
+  segment.visibleCount = c.length;
+  segment.limit = seer.limit.data();
+  backend.attend(o.tensor, q.tensor, k.tensor, v.tensor, {&segment, 1}, shapeOf(c));
+  return ops::output(o).values;
+}
+
 Output runAttention(Backend& backend, const AttentionCase& c) {
   Random random(static_cast<uint64_t>(c.length * 131 + c.rows));
   const int perSegment = c.rows + c.shadows, n = perSegment * c.segments;
   const int stored = n + c.stored * c.segments;
   const int dim = c.heads * c.headDim, kvDim = c.kvHeads * c.headDim;
-  const auto buffer = [&](int rows, int cols) {
-    return Buffer(backend, random.normals(static_cast<size_t>(rows) * static_cast<size_t>(cols)),
-                  rows, cols);
-  };
-  const Buffer q = buffer(n, dim), k = buffer(stored, kvDim), v = buffer(stored, kvDim),
-               o = buffer(n, dim);
+  const Buffer q = normals(backend, random, n, dim), k = normals(backend, random, stored, kvDim),
+               v = normals(backend, random, stored, kvDim), o = normals(backend, random, n, dim);
+  backend.begin();
   std::vector<Session> sessions;
-  std::vector<Segment> segments;
   for (int i = 0; i < c.segments; i++) sessions.push_back(makeSession(backend, random, c));
-  for (int i = 0; i < c.segments; i++) {
-    Session& s = sessions[static_cast<size_t>(i)];
-    Segment segment;
-    segment.keys = s.keys->tensor.data;
-    segment.values = s.values->tensor.data;
-    segment.length = c.length;
-    segment.firstRow = i * perSegment;
-    segment.rows = perSegment;
-    segment.shadows = c.shadows;
-    segment.positions = s.positions.data();
-    segment.visible = s.visible.data();
-    segment.visibleCount = static_cast<int>(s.visible.size());
-    segment.limit = s.limit.data();
-    segment.hidden = s.hidden.data();
-    segments.push_back(segment);
+  std::vector<Segment> segments;
+  for (const Session& s : sessions) {
+    segments.push_back(s.segment(c.length));
+    segments.back().firstRow = static_cast<int>(segments.size() - 1) * perSegment;
   }
   for (int i = 0; i < c.segments && c.stored; i++) {
     const Session& s = sessions[static_cast<size_t>(i)];
-    Segment segment;
-    segment.keys = s.keys->tensor.data;
-    segment.values = s.values->tensor.data;
-    segment.length = c.length;
+    Segment segment = s.segment(c.length);
     segment.firstRow = n + i * c.stored;
-    segment.rows = c.stored;
-    segment.storeOnly = true;
     segment.positions = s.stored.data();
+    segment.rows = c.stored;
+    segment.shadows = 0;
+    segment.storeOnly = true;
     segments.push_back(segment);
   }
-  const AttentionShape shape{c.heads, c.kvHeads, c.headDim,
-                             1 / std::sqrt(static_cast<float>(c.headDim))};
-  backend.begin();
-  backend.attend(o.tensor, q.tensor, k.tensor, v.tensor, segments, shape);
-  backend.end();
+  backend.attend(o.tensor, q.tensor, k.tensor, v.tensor, segments, shapeOf(c));
   Output output = ops::output(o);
   for (const Session& s : sessions) {  // what attend wrote
-    const std::vector<float> keys = s.keys->read(), values = s.values->read();
-    output.values.insert(output.values.end(), keys.begin(), keys.end());
-    output.values.insert(output.values.end(), values.begin(), values.end());
+    const std::vector<double> seen = look(backend, c, s);
+    output.values.insert(output.values.end(), seen.begin(), seen.end());
   }
+  backend.end();
   return output;
 }
 
@@ -124,6 +171,11 @@ void addAttentionCases(std::vector<Case>& cases) {
       {"head of 128", 2, 2, 128, 128, 128, 0, 128, 0},
       {"causal", 2, 2, 32, 150, 150, 0, 150, 1},
       {"block-causal, block only", 2, 2, 32, 160, 32, 0, 160, 32},
+      {"head of 20", 2, 2, 20, 70, 9, 3, 70, 0},
+      {"one row, grouped heads", 8, 1, 64, 700, 1, 0, 700, 0},
+      {"the first keys", 4, 2, 32, 260, 20, 2, 131, 0, 1, 0, true},
+      {"few listed keys", 3, 1, 32, 900, 4, 2, 5, 0},
+      {"long", 2, 1, 64, 1500, 50, 2, 1500, 0},
       {"listed keys", 4, 2, 32, 300, 17, 0, 90, 0},
       {"listed keys, causal", 4, 2, 32, 300, 17, 0, 90, 1},
       {"shadow rows", 4, 2, 32, 140, 140, 23, 140, 0},

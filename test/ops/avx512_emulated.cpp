@@ -34,6 +34,9 @@ inline simde__m512 emulatedFromHalf(simde__m256i a) {
 inline simde__m512i emulatedWiden(simde__m256i a) {
   return each<uint16_t, uint32_t, simde__m512i>(a, [](uint16_t x) { return uint32_t{x}; });
 }
+inline simde__m512i emulatedWidenBytes(simde__m128i a) {
+  return each<int8_t, int32_t, simde__m512i>(a, [](int8_t x) { return int32_t{x}; });
+}
 inline simde__m512i emulatedToInt(simde__m512 a) {
   return each<float, int32_t, simde__m512i>(
       a, [](float x) { return static_cast<int32_t>(std::nearbyint(x)); });
@@ -56,12 +59,14 @@ inline simde__m512 emulatedPermute(simde__m512 a, int control) {
 
 #undef _mm512_cvtph_ps
 #undef _mm512_cvtepu16_epi32
+#undef _mm512_cvtepi8_epi32
 #undef _mm512_cvtps_epi32
 #undef _mm512_cvtepi32_ps
 #undef _mm512_cvtepi32_epi8
 #undef _mm512_permute_ps
 #define _mm512_cvtph_ps emulatedFromHalf
 #define _mm512_cvtepu16_epi32 emulatedWiden
+#define _mm512_cvtepi8_epi32 emulatedWidenBytes
 #define _mm512_cvtps_epi32 emulatedToInt
 #define _mm512_cvtepi32_ps emulatedToFloat
 #define _mm512_cvtepi32_epi8 emulatedNarrow

@@ -1,8 +1,10 @@
 // Cases of --bench: shapes of a model of width 1024 with a feed-forward of 2816 and 16 heads.
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <numeric>
 
+#include "cpu/threads.h"
 #include "model/forward.h"
 #include "ops.h"
 #include "quant/quant.h"
@@ -59,6 +61,21 @@ BenchCase linearCase(Type type, int n, int rows, int cols) {
   return c;
 }
 
+// Repacking of a matrix whose file is in memory.
+BenchCase packCase(Type type) {
+  BenchCase c;
+  const int rows = 8192, cols = 4096;
+  c.name = std::string("pack ") + typeInfo(type).name;
+  c.bytes = static_cast<double>(rowBytes(type, cols)) * rows;
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    Random random(1);
+    const auto tensor = std::make_shared<HostTensor>(randomTensor(random, type, cols, rows));
+    const std::shared_ptr<Backend> backend = std::move(made);
+    return [=] { upload(*backend, *tensor, Use::matrix); };
+  };
+  return c;
+}
+
 // The head over LLaDA's vocabulary, its logits flat (of deviation 2) as where little is known yet:
 // there noise must be drawn for every token.
 struct Head : Product {
@@ -103,12 +120,12 @@ void addHeadBenches(std::vector<BenchCase>& cases, int n) {
   HeadOptions options;
   cases.push_back(headCase(n, "greedy", options));
   options.kl = true;
-  cases.push_back(headCase(n, "greedy, KL", options));
+  cases.push_back(headCase(n, "KL", options));
   options.kl = false;
   options.list = 16;
   static constexpr int32_t probe[] = {1, 2, 126000};
   options.probe = probe;
-  cases.push_back(headCase(n, "greedy, list, probes, credits", options));
+  cases.push_back(headCase(n, "list, probes, credits", options));
   options.list = 0;
   options.probe = {};
   options.temperature = 1;
@@ -120,49 +137,59 @@ void addHeadBenches(std::vector<BenchCase>& cases, int n) {
   cases.push_back(headCase(n, "top-p", options));
 }
 
+// One session's planes, some rows of it.
 struct Canvas {
-  Canvas(Backend& backend, int n, int length)
-      : q(backend, Random(2).normals(floats(n)), n, kDim),
-        k(backend, Random(3).normals(floats(n)), n, kDim),
-        v(backend, Random(4).normals(floats(n)), n, kDim),
-        o(backend, Random(5).normals(floats(n)), n, kDim),
-        keys(backend, Random(6).normals(floats(length)), length, kDim),
-        values(backend, Random(7).normals(floats(length)), length, kDim),
+  Canvas(Backend& backend, int n, int length, AttentionShape shape)
+      : shape(shape),
+        length(length),
+        q(backend, random(n, shape.heads), n, shape.heads * shape.headDim),
+        k(backend, random(n, shape.kvHeads), n, shape.kvHeads * shape.headDim),
+        v(backend, random(n, shape.kvHeads), n, shape.kvHeads * shape.headDim),
+        o(backend, random(n, shape.heads), n, shape.heads * shape.headDim),
+        keys(backend, random(planeRows(length), shape.kvHeads), planeRows(length), k.tensor.cols),
+        values(backend, random(planeRows(length), shape.kvHeads), planeRows(length), k.tensor.cols),
         positions(static_cast<size_t>(length)),
         limit(static_cast<size_t>(n), length),
-        scale(upload(backend, floatTensor(Random(8).normals(kDim), kDim, 1), Use::vector)) {
+        scale(upload(backend, floatTensor(random(1, shape.heads), q.tensor.cols, 1), Use::vector)) {
     std::iota(positions.begin(), positions.end(), 0);
-    for (int i = 0; i < kHeadDim / 2; i++) {
-      rope.frequencies.push_back(std::pow(1e4, -2.0 * i / kHeadDim));
+    for (int i = 0; i < shape.headDim / 2; i++) {
+      rope.frequencies.push_back(std::pow(1e4, -2.0 * i / shape.headDim));
     }
-    rope.dims = kHeadDim;
+    rope.dims = shape.headDim;
   }
-  static size_t floats(int n) { return static_cast<size_t>(n) * kDim; }
+  std::vector<float> random(int rows, int heads) const {
+    return Random(2).normals(static_cast<size_t>(rows) * static_cast<size_t>(heads) *
+                             static_cast<size_t>(shape.headDim));
+  }
 
+  AttentionShape shape;
+  int length;
   Buffer q, k, v, o, keys, values;
   std::vector<int32_t> positions, limit;
   WeightPtr scale;
   Rope rope;
 };
 
-BenchCase attendCase(int n, int length) {
+BenchCase attendCase(int n, int length, int heads, int kvHeads, int headDim) {
   BenchCase c;
-  c.name = "attend " + std::to_string(n) + " rows, " + std::to_string(length) + " keys";
-  c.flops = 4.0 * n * length * kDim;
-  c.bytes = 8.0 * length * kDim;
+  c.name = "attend " + std::to_string(heads) + (kvHeads == heads ? "" : "/") +
+           (kvHeads == heads ? "" : std::to_string(kvHeads)) + " heads of " +
+           std::to_string(headDim) + ", " + std::to_string(n) + " x " + std::to_string(length);
+  c.flops = 4.0 * n * length * heads * headDim;
+  c.bytes = 8.0 * length * kvHeads * headDim;
+  const AttentionShape shape{heads, kvHeads, headDim, 1 / std::sqrt(static_cast<float>(headDim))};
   c.prepare = [=](std::unique_ptr<Backend> made) {
     const auto round = [](Backend& backend, Canvas& s) {
       Segment segment;
       segment.keys = s.keys.tensor.data;
       segment.values = s.values.tensor.data;
-      segment.length = segment.visibleCount = s.keys.tensor.rows;
+      segment.length = segment.visibleCount = s.length;
       segment.rows = s.q.tensor.rows;
       segment.positions = segment.visible = s.positions.data();
       segment.limit = s.limit.data();
-      backend.attend(s.o.tensor, s.q.tensor, s.k.tensor, s.v.tensor, {&segment, 1},
-                     {kHeads, kHeads, kHeadDim, 0.125f});
+      backend.attend(s.o.tensor, s.q.tensor, s.k.tensor, s.v.tensor, {&segment, 1}, s.shape);
     };
-    return keeping<Canvas>(std::move(made), round, n, length);
+    return keeping<Canvas>(std::move(made), round, n, length, shape);
   };
   return c;
 }
@@ -171,15 +198,37 @@ BenchCase rowCase(const char* name, int n, bool norm) {
   BenchCase c;
   c.name = std::string(name) + " " + std::to_string(n) + " rows";
   c.bytes = 8.0 * n * kDim;
+  const AttentionShape shape{kHeads, kHeads, kHeadDim, 0.125f};
   c.prepare = [=](std::unique_ptr<Backend> made) {
     const auto round = [norm](Backend& backend, Canvas& s) {
       if (norm) {
         backend.norm(s.o.tensor, s.q.tensor, *s.scale, 1e-5f, {});
       } else {
-        backend.rope(s.q.tensor, kHeadDim, s.positions, s.rope);
+        const auto positions = std::span(s.positions).first(s.limit.size());
+        backend.rope(s.q.tensor, kHeadDim, positions, s.rope);
       }
     };
-    return keeping<Canvas>(std::move(made), round, n, n);
+    return keeping<Canvas>(std::move(made), round, n, n, shape);
+  };
+  return c;
+}
+
+// What memory gives at most: all threads copy 128 MB, too much for most caches.
+BenchCase copyCase(int threads) {
+  BenchCase c;
+  constexpr int kParts = 64;
+  constexpr size_t kPart = size_t{2} << 20;
+  c.name = "copy";
+  c.bytes = 2.0 * kParts * kPart;
+  c.prepare = [=](std::unique_ptr<Backend>) {
+    const auto pool = std::make_shared<cpu::Threads>(threads);
+    const auto memory = std::make_shared<std::vector<char>>(2 * kParts * kPart, 1);
+    return [=] {
+      pool->parallelFor(kParts, [&](int part, int) {
+        char* from = memory->data() + 2 * static_cast<size_t>(part) * kPart;
+        std::memcpy(from + kPart, from, kPart);
+      });
+    };
   };
   return c;
 }
@@ -262,23 +311,31 @@ BenchCase forwardCase(Type type, int n) {
 
 }  // namespace
 
-std::vector<BenchCase> benchCases() {
+std::vector<BenchCase> benchCases(int threads) {
   std::vector<BenchCase> cases;
   for (Type type : {Type::q8_0, Type::f16}) {
     for (int n : {8, 32, 256}) cases.push_back(forwardCase(type, n));
   }
-  for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(Type::q8_0, n, kDim, kDim));
-  for (int n : {1, 32, 256}) {
-    cases.push_back(linearCase(Type::q8_0, n, kFfn, kDim));
-    cases.push_back(linearCase(Type::q8_0, n, kDim, kFfn));
-  }
   for (Type type : allTypes()) {
-    if (type == Type::q8_0) continue;  // above
-    for (int n : {1, 32, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
+    for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, kDim, kDim));
   }
-  for (int n : {1, 32, 256}) cases.push_back(attendCase(n, 256));
-  cases.push_back(attendCase(32, 4096));
-  for (int n : {32, 256}) {
+  for (Type type : {Type::q8_0, Type::q4_0, Type::q4_K, Type::q6_K, Type::q2_K, Type::f16}) {
+    for (int cols : {4096, 12288}) {
+      for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, 4096, cols));
+    }
+  }
+  for (Type type : {Type::q8_0, Type::q4_K, Type::q6_K, Type::f16}) {
+    cases.push_back(packCase(type));
+  }
+  cases.push_back(copyCase(threads));
+  for (int length : {256, 1024, 4096, 8192}) {
+    for (int n : {1, 32, 256}) {
+      cases.push_back(attendCase(n, length, 16, 16, 64));
+      cases.push_back(attendCase(n, length, 32, 32, 128));
+      cases.push_back(attendCase(n, length, 32, 4, 128));
+    }
+  }
+  for (int n : {1, 8, 32, 256}) {
     cases.push_back(rowCase("norm", n, true));
     cases.push_back(rowCase("rope", n, false));
   }

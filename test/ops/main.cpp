@@ -20,6 +20,9 @@
 #endif
 
 namespace lacuna::cpu {
+#ifdef LACUNA_EMULATE_AVXVNNI
+const Kernels& kernels_avxvnni_emulated();
+#endif
 #ifdef LACUNA_HAS_SIMDE
 const Kernels& kernels_avx512_emulated();
 #if !defined(__aarch64__) && !defined(_M_ARM64)
@@ -32,7 +35,14 @@ namespace lacuna::ops {
 
 std::vector<Target> targets(bool emulated) {
   std::vector<Target> list;
-  for (const cpu::Kernels* kernels : cpu::usableKernels()) list.push_back({kernels->name, kernels});
+  for (const cpu::Kernels* kernels : cpu::usableKernels()) {
+    list.push_back({kernels->name, kernels});
+#ifdef LACUNA_EMULATE_AVXVNNI
+    if (std::strcmp(kernels->name, "avx2") == 0) {
+      list.push_back({"avxvnni (emulated)", &cpu::kernels_avxvnni_emulated()});
+    }
+#endif
+  }
   if (!emulated) return list;
 #ifdef LACUNA_HAS_SIMDE
   list.push_back({"avx512 (emulated)", &cpu::kernels_avx512_emulated()});
@@ -160,7 +170,7 @@ int bench(const Arguments& arguments) {
     std::printf("%-36s %10s %10s %10s %8s\n", "op", "ms", "Gop/s", "GB/s", "of peak");
   }
   const char* separator = "[";
-  for (const BenchCase& c : benchCases()) {
+  for (const BenchCase& c : benchCases(threads)) {
     if (!arguments.wants(c.name)) continue;
     const double seconds = fastest(c.prepare(std::make_unique<cpu::CpuBackend>(threads, kernels)));
     const double share = c.flops / seconds / (c.int8 ? peak.int8 : peak.f32);

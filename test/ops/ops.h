@@ -77,7 +77,7 @@ void addRowCases(std::vector<Case>& cases);        // embed, norm, linear, rope
 void addAttentionCases(std::vector<Case>& cases);  // attend
 void addExpertCases(std::vector<Case>& cases);     // moe
 void addHeadCases(std::vector<Case>& cases);       // head
-std::vector<BenchCase> benchCases();
+std::vector<BenchCase> benchCases(int threads);
 
 struct Target {
   std::string name;

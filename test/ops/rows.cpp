@@ -85,11 +85,11 @@ Output runRope(Backend& backend, bool interleaved, int headDim, int dims) {
   return output(x);
 }
 
-Output runEmbed(Backend& backend, Type type) {
+Output runEmbed(Backend& backend, Type type, Use use) {
   Random random(static_cast<uint64_t>(type) + 1);
   const int dim = 256, vocabulary = 40;
   const HostTensor table = randomTensor(random, type, dim, vocabulary);
-  const WeightPtr w = upload(backend, table, Use::table);
+  const WeightPtr w = upload(backend, table, use);
   const std::vector<int32_t> tokens = {3, 39, 0, 7, 7, 12, 39, 1, 20, 39, 5};
   const int n = static_cast<int>(tokens.size());
   const Buffer x(backend, std::vector<float>(static_cast<size_t>(n * dim)), n, dim);
@@ -121,13 +121,23 @@ void addRowCases(std::vector<Case>& cases) {
     addLinear(cases, {type, 64, 128, 1024, Epilogue::store, false, false});
     addLinear(cases, {type, 64, 128, 1024, Epilogue::store, true, false, Use::precise});
     addLinear(cases, {type, 7, 70, 512, Epilogue::add, false, false, Use::precise});
-    cases.push_back({std::string("embed ") + typeInfo(type).name, 1e-6, false,
-                     [type](Backend& b) { return runEmbed(b, type); }});
+    addLinear(cases, {type, 40, 48, 1280, Epilogue::add, true, true});  // several chunks of k
+    if (typeInfo(type).blockSize <= 32) {  // no whole number of superblocks
+      addLinear(cases, {type, 11, 50, 288, Epilogue::store, true, true});
+      addLinear(cases, {type, 1, 16, 32, Epilogue::glu, true, true});
+    }
+    for (Use use : {Use::table, Use::matrix}) {
+      const char* tied = use == Use::matrix ? " from a head" : "";
+      cases.push_back({std::string("embed ") + typeInfo(type).name + tied, 1e-6, false,
+                       [type, use](Backend& b) { return runEmbed(b, type, use); }});
+    }
   }
   // Sizes that are multiples of nothing.
   addLinear(cases, {Type::f32, 7, 37, 45, Epilogue::add, true, true});
   addLinear(cases, {Type::f16, 3, 37, 45, Epilogue::store, true, true});
   addLinear(cases, {Type::f32, 300, 48, 2816, Epilogue::glu, false, true});
+  addLinear(cases, {Type::q4_K, 300, 200, 768, Epilogue::glu, true, true});  // two slabs of rows
+  addLinear(cases, {Type::bf16, 290, 100, 300, Epilogue::add, true, true});
 
   for (int cols : {1, 24, 64, 100, 1024}) {
     for (int mode = 0; mode < 3; mode++) {

@@ -39,6 +39,26 @@ describe('memory', () => {
     expect(largest).toBeLessThan(used / 4); // the collector comes early because it knows the size
   });
 
+  // Only Linux tells how much of a file is resident.
+  test.runIf(process.platform === 'linux')(
+    'a load takes what was predicted, and gives back the file',
+    { timeout: minutes(5) },
+    async () => {
+      const mb = await childResult<Record<string, number>>('memory.mjs');
+      console.log(
+        Object.entries(mb)
+          .map(([name, n]) => `${name} ${n.toFixed(0)} MB`)
+          .join(', '),
+      );
+      expect(mb.loaded / mb.weights).toBeGreaterThan(0.9);
+      expect(mb.loaded / mb.weights).toBeLessThan(1.1);
+      expect(mb.stepped / (mb.weights + mb.session)).toBeGreaterThan(0.9);
+      expect(mb.stepped / (mb.weights + mb.session)).toBeLessThan(1.1);
+      expect(mb.peak).toBeLessThan(1.1 * mb.weights + 2 * mb.largestTensor);
+      expect(mb.file).toBeLessThan(0.05 * mb.weights);
+    },
+  );
+
   test('300 cycles of load, generate, dispose stay flat', { timeout: minutes(5) }, async () => {
     const { cycles, early, late, largest } = await childResult<Record<string, number>>(
       'cycles.mjs',

@@ -174,7 +174,7 @@ describe('tokenizer', () => {
 
 describe('inspectFile', () => {
   test('gives metadata, tensors, numbers and memory', async () => {
-    const file = await inspectFile(embedded, { lengths: [1, 256] });
+    const file = await inspectFile(embedded, { lengths: [32, 256] });
     expect(file.metadata['general.architecture']).toBe('llada');
     expect(file.spec).toMatchObject({ architecture: 'llada', layers: 8, mask: 1023 });
     expect(file.tensors.find(({ name }) => name === 'token_embd.weight')).toMatchObject({
@@ -182,8 +182,10 @@ describe('inspectFile', () => {
       shape: [256, 1024],
       bytes: (256 / 32) * 34 * 1024,
     });
-    expect(file.sessionBytes).toHaveLength(2);
-    expect(file.sessionBytes![1]).toBe(256 * file.sessionBytes![0]);
+    const { caches, activations } = file.memory!;
+    expect(caches).toHaveLength(2);
+    expect(caches[1]).toBe(8 * caches[0]);
+    expect(activations[1]).toBe(8 * activations[0]);
   });
 
   test('says why a file cannot run', async () => {

@@ -1,6 +1,6 @@
 /** Canvas, forks, commits, several sessions in one forward, and requests that are refused. */
 import { describe, expect, test } from 'vitest';
-import type { DiffusionSession } from '../../lib/index.js';
+import type { DiffusionSession, StepResult } from '../../lib/index.js';
 import {
   devices,
   distance,
@@ -38,7 +38,9 @@ describe('canvas', () => {
     const cache = 100 * 2 * 2 * 64 * 4; // positions, layers, keys and values, width, bytes
     expect(model.sessionBytes(100)).toBeGreaterThan(cache);
     expect(model.sessionBytes(100)).toBeLessThan(10 * cache);
-    expect(model.sessionBytes(200)).toBe(2 * model.sessionBytes(100));
+    expect(model.sessionBytes(192)).toBe(2 * model.sessionBytes(96));
+    // Keys and values come in panels of 32 positions.
+    expect(model.sessionBytes(97) - model.sessionBytes(96)).toBeGreaterThan(32 * (cache / 100));
   });
 
   test('a fork has the same canvas, keys and counter, and goes its own way', async () => {
@@ -65,6 +67,51 @@ describe('canvas', () => {
       expect(session.tokens[2]).not.toBe(8);
       session.dispose();
       expect((await fork.step()).rows).toBe(16);
+    }
+  });
+
+  test.each(devices)('a step may report nothing: %s', async (device) => {
+    for (const name of ['llada', 'dream'] as const) {
+      const model = await load(name, { device });
+      const session = halfMasked(model);
+      const { rows, position } = await session.step({ query: new Int32Array(0) });
+      expect([rows, position.length]).toEqual([16, 0]);
+      const other = halfMasked(model);
+      await other.step();
+      const request = { rows: { start: 15, end: 16 }, logits: true };
+      expect((await session.step(request)).logits).toEqual((await other.step(request)).logits);
+    }
+  });
+
+  test('forks of forks keep their keys whoever steps first', async () => {
+    const request = { rows: { start: 8, end: 16 }, kl: true, logits: true };
+    const values = async (step: Promise<StepResult>) => {
+      const { timing: _, ...rest } = await step;
+      return rest;
+    };
+    for (const device of devices) {
+      const model = await load('llada', { device });
+      const session = halfMasked(model);
+      await session.step({ kl: true });
+      const [a, b] = [session.fork(), session.fork()];
+      const [c, d] = [a.fork(), b.fork()];
+      const expected = await values(session.step(request));
+      // Another canvas gives other keys and hidden rows, in `session` and `a` alone.
+      for (const changed of [session, a]) {
+        changed.set(0, new Int32Array(16).fill(77));
+        await changed.step({ query: Int32Array.of(9), kl: true });
+      }
+      expect((await values(a.step(request))).logits).not.toEqual(expected.logits);
+      session.dispose();
+      const together = await model.step([
+        { session: c, ...request },
+        { session: d, ...request },
+      ]);
+      for (const { timing: _, ...rest } of together) expect(rest).toEqual(expected);
+      a.dispose();
+      c.dispose();
+      d.dispose();
+      expect(await values(b.step(request))).toEqual(expected);
     }
   });
 

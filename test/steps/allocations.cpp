@@ -90,6 +90,7 @@ void countAllocations(Tally& tally, const std::string& path, const std::string& 
   const std::atomic<bool> cancelled{false};
   for (int threads : {1, 2}) {
     const std::shared_ptr<Model> model = load(path, threads);
+    Stepper stepper(*model);
     for (const Scenario& scenario : scenarios()) {
       if (scenario.name.find(filter) == std::string::npos) continue;
       const std::vector<Player> players = gather(model, scenario);
@@ -97,7 +98,7 @@ void countAllocations(Tally& tally, const std::string& path, const std::string& 
       for (int round = 0; round < scenario.shapes + 4; round++) {
         std::vector<StepRequest> requests = requestsOf(scenario, players, round);
         startCounting();
-        stepInto(results, *model, requests, cancelled);
+        stepper.step(requests, results, cancelled);
         const Allocations found = stopCounting();
         if (round < scenario.shapes) continue;
         tally.hold(found.count == 0,

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "error.h"
+#include "model/weights.h"
 #include "steps.h"
 
 namespace lacuna::steps {
@@ -44,15 +45,16 @@ void record(Trace& trace, const std::string& where, const StepResult& result,
 Trace play(const std::shared_ptr<Model>& model, const Scenario& scenario, bool together) {
   const std::atomic<bool> cancelled{false};
   const std::vector<Player> players = gather(model, scenario);
+  Stepper stepper(*model);
   Trace trace;
   for (int round = 0; round < kRounds; round++) {
     std::vector<StepRequest> requests = requestsOf(scenario, players, round);
     std::vector<StepResult> results, own;
     if (together) {
-      stepInto(results, *model, requests, cancelled);
+      stepper.step(requests, results, cancelled);
     } else {
       for (StepRequest& request : requests) {
-        stepInto(own, *model, {&request, 1}, cancelled);
+        stepper.step({&request, 1}, own, cancelled);
         results.push_back(own[0]);
       }
     }
@@ -76,16 +78,17 @@ void checkFork(Tally& tally, const std::shared_ptr<Model>& model, const std::str
   scenario.ask = [](StepRequest& request, const Player&, int) { request.head.kl = true; };
   const std::vector<Player> players = gather(model, scenario);
   const std::atomic<bool> cancelled{false};
+  Stepper stepper(*model);
   std::vector<StepResult> results;
   Trace first, second;
   for (int round = 0; round < kRounds; round++) {
     std::vector<Player> forks(1);
     forks[0].session = players[0].session->fork();
     std::vector<StepRequest> theirs = requestsOf(scenario, forks, round);
-    stepInto(results, *model, theirs, cancelled);
+    stepper.step(theirs, results, cancelled);
     record(second, "round " + std::to_string(round), results[0], *forks[0].session);
     std::vector<StepRequest> ours = requestsOf(scenario, players, round);
-    stepInto(results, *model, ours, cancelled);
+    stepper.step(ours, results, cancelled);
     record(first, "round " + std::to_string(round), results[0], *players[0].session);
   }
   same(tally, second, first, what + ": a fork against its session");
@@ -96,6 +99,7 @@ void checkFork(Tally& tally, const std::shared_ptr<Model>& model, const std::str
 void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::string& what) {
   const Scenario scenario = scenarios().front();
   Trace expected = play(model, scenario, true);
+  Stepper stepper(*model);
   for (int delay = 0; delay < 6; delay++) {
     const std::vector<Player> players = gather(model, scenario);
     Session& session = *players[0].session;
@@ -112,7 +116,7 @@ void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::st
     started.notify_all();
     bool aborted = false;
     try {
-      stepInto(results, *model, requests, cancelled);
+      stepper.step(requests, results, cancelled);
     } catch (const Error& error) {
       aborted = error.code == Code::aborted;
     }
@@ -120,7 +124,7 @@ void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::st
     if (aborted) {
       tally.hold(session.canvas == canvas, what + ": an aborted step leaves the canvas alone");
       cancelled = false;
-      stepInto(results, *model, requests, cancelled);
+      stepper.step(requests, results, cancelled);
     }
     tally.hold(aborted || delay > 0, what + ": a step that is aborted ends in ABORTED");
     Trace trace;
@@ -153,17 +157,17 @@ void checkAbortedLoad(Tally& tally, const std::string& path) {
     cancelled = true;
     cancelled.notify_all();
   });
-  LoadOptions options;
-  options.device = Device::cpu;
-  options.threads = 2;
-  bool aborted = false;
   const auto progress = [&](uint64_t done, uint64_t total) {
     if (2 * done < total || half.exchange(true)) return;
     half.notify_all();
     cancelled.wait(false);
   };
+  bool aborted = false;
   try {
-    loadModel(path, options, progress, cancelled);
+    const std::shared_ptr<Gguf> file = Gguf::open(path);
+    const std::unique_ptr<Backend> backend = makeCpuBackend(2, "");
+    // Not loadModel: it would find the weights that other models hold, and reports less often.
+    uploadWeights(planWeights(*file, readSpec(*file)), *file, *backend, progress, cancelled);
   } catch (const Error& error) {
     aborted = error.code == Code::aborted;
   }

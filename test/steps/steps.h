@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "session/session.h"
+#include "session/stepper.h"
 
 // Whole steps of real models, driven as the addon drives them. --check holds what they compute
 // equal for every number of threads and every way of putting sessions together; --allocations counts
@@ -35,12 +35,6 @@ std::shared_ptr<Model> load(const std::string& path, int threads);
 std::vector<Player> gather(const std::shared_ptr<Model>& model, const Scenario& scenario);
 std::vector<StepRequest> requestsOf(const Scenario& scenario, const std::vector<Player>& players,
                                     int round);
-
-// The one place that knows how a step hands back its results.
-inline void stepInto(std::vector<StepResult>& results, Model& model,
-                     std::span<StepRequest> requests, const std::atomic<bool>& cancelled) {
-  results = step(model, requests, cancelled);
-}
 
 // What was passed and what failed, counted.
 struct Tally {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { fileTokenizer } from '../../lib/info.js';
+import type { NativeFile, NativeSpec } from '../../lib/native.js';
 import { toPiece } from '../../lib/text/bytes.js';
 import { preTokenizerNames } from '../../lib/text/pretokenizers.js';
 import { createTokenizer, type TokenizerData } from '../../lib/text/tokenizer.js';
@@ -18,6 +20,57 @@ describe.each(Object.keys(golden.pre))('golden texts, pre-tokenizer %s', (pre) =
     expect(Array.from(goldenTokenizer.encode(text, { special: true }))).toEqual(special);
     expect(goldenTokenizer.decode(plain)).toBe(text);
     expect(goldenTokenizer.decode(special, { special: true })).toBe(text);
+  });
+});
+
+describe('the strings of a file', () => {
+  const pack = (texts: (string | number[])[]) => {
+    const parts = texts.map((text) =>
+      typeof text === 'string' ? new TextEncoder().encode(text) : Uint8Array.from(text),
+    );
+    const offsets = [0];
+    for (const part of parts) offsets.push(offsets[offsets.length - 1] + part.length);
+    return {
+      strings: Uint8Array.from(parts.flatMap((part) => [...part])),
+      offsets: Uint32Array.from(offsets),
+    };
+  };
+  const { model, pre, tokens, tokenTypes, merges } = tokenizerData();
+  const vocabulary = tokens.length;
+  /** The tokenizer of a file that has more control tokens. */
+  const fromFile = (more: (string | number[])[]) => {
+    const types = Array.from({ length: vocabulary + more.length }, (_, id) => tokenTypes![id] ?? 3);
+    const metadata = {
+      'tokenizer.ggml.model': model,
+      'tokenizer.ggml.pre': pre,
+      'tokenizer.ggml.tokens': pack([...tokens, ...more]),
+      'tokenizer.ggml.token_type': Float64Array.from(types),
+      'tokenizer.ggml.merges': pack([...merges]),
+    };
+    const file = { path: 'x.gguf', metadata } as unknown as NativeFile;
+    const spec = { bos: -1, eos: -1, eot: -1, mask: -1, pad: -1 } as NativeSpec;
+    return fileTokenizer(file, spec, {});
+  };
+  // Characters of one to four bytes, one of which is a byte order mark.
+  const special = ['<|a|>', '', '<|é|>', '\uFEFF<|€|>', '<|😀😀|>', '<|z|>'];
+
+  it.each<[string, number[], string]>([
+    ['whole', [0x78], 'x'],
+    ['a stray byte', [0xff], '\uFFFD'],
+    ['a character cut short', [0xf0, 0x9f], '\uFFFD'],
+    ['the rest of a character', [0x98, 0x80], '\uFFFD\uFFFD'],
+  ])('%s', (_, bytes, shown) => {
+    const made = fromFile([...special.slice(0, 3), bytes, ...special.slice(3)]);
+    const expected = [...special.slice(0, 3), shown, ...special.slice(3)];
+    expected.forEach((text, i) =>
+      expect(made.decode([vocabulary + i], { special: true })).toBe(text),
+    );
+    expect(made.encode('To be')).toEqual(tokenizer.encode('To be', { bos: false }));
+  });
+
+  it('a character may not be spread over two of them', () => {
+    const made = fromFile([[0xc3], [0xa9]]);
+    for (const id of [vocabulary, vocabulary + 1]) expect(made.token(id)).toBe('\uFFFD');
   });
 });
 

@@ -1,44 +1,9 @@
-import { LacunaError } from '../errors.js';
-import { named } from './named.js';
-import type { Range } from '../types.js';
-import type { CachePlan, RunFacts } from './policy.js';
-
-/** Every row in every step: nothing is approximated. Source: LLaDA, Dream. */
-export function noCache(): CachePlan {
-  return named('noCache', {}, () => () => ({}));
-}
-
-/**
- * A full forward when a block begins, which also commits; then the block and all that follows it,
- * while the rows before it stay as they were. An approximation for models with full attention.
- * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_prefix_cache`.
- */
-export function prefixCache(): CachePlan {
-  return named(
-    'prefixCache',
-    {},
-    (run) =>
-      ({ blockForwards, range }) =>
-        blockForwards === 0
-          ? {}
-          : { rows: { start: sourceRow(run, range.start), end: run.length } },
-  );
-}
-
-/**
- * A full forward when a block begins, which also commits; then only the rows of the block, while
- * those before and after it stay as they were. An approximation for models with full attention.
- * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_dual_cache`.
- */
-export function dualCache(): CachePlan {
-  return named(
-    'dualCache',
-    {},
-    (run) =>
-      ({ blockForwards, range }) =>
-        blockForwards === 0 ? {} : { rows: { start: sourceRow(run, range.start), end: range.end } },
-  );
-}
+import { LacunaError } from '../../errors.js';
+import type { Range } from '../../types.js';
+import { named } from '../named.js';
+import type { CachePlan, RunFacts } from '../policy.js';
+import { noCache } from './none.js';
+import { sourceRow } from './rows.js';
 
 /**
  * Exact K/V for block-causal models: rows never see later blocks, so only the active block is
@@ -70,21 +35,19 @@ export function exactCache(): CachePlan {
   );
 }
 
-/** With a logit shift, the row before a position predicts it and must be computed too. */
-function sourceRow({ logitShift }: RunFacts, position: number): number {
-  return Math.max(0, position - logitShift);
-}
+type BlockFacts = Pick<RunFacts, 'attentionBlock' | 'blocks' | 'length'>;
 
-function isBlockCausal(run: RunFacts): boolean {
+/** Whether `blockCausalCache()` takes this run. */
+export function isBlockCausal(run: BlockFacts): boolean {
   return run.attentionBlock > 0 && cutBlock(run) === undefined;
 }
 
 /** A block of the plan that begins or ends inside an attention block. */
-function cutBlock({ attentionBlock: n, blocks, length }: RunFacts): Range | undefined {
+function cutBlock({ attentionBlock: n, blocks, length }: BlockFacts): Range | undefined {
   return blocks.find(({ start, end }) => start % n !== 0 || (end % n !== 0 && end !== length));
 }
 
-function refuse(run: RunFacts): void {
+function refuse(run: BlockFacts): void {
   const n = run.attentionBlock;
   if (n === 0) {
     throw new LacunaError(

@@ -1,0 +1,3 @@
+#include "../isa_avxvnni.h"
+
+#include "../kernels.inc"
