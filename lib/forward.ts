@@ -146,13 +146,13 @@ export class Forwards {
     const rows = clip(options.rows, length, capacity);
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
-    // With a logit shift the last row also predicts a position that nobody sees yet.
-    const visible = typeof rows.visible === 'number' ? rows.visible : length;
+    // With a logit shift a row may predict a position that nobody sees.
+    const visible = seenKeys(rows.visible, length);
     return {
       ...asked,
       ...rows,
       query: query.filter(
-        (position) => position < visible && computed(Math.max(0, position - this.#plan.logitShift)),
+        (position) => visible(position) && computed(Math.max(0, position - this.#plan.logitShift)),
       ),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
@@ -177,6 +177,14 @@ function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
     rows: rows instanceof Int32Array ? below(rows) : { start, end: Math.min(end, length) },
     visible: visible instanceof Int32Array ? below(visible) : Math.min(visible ?? length, length),
   };
+}
+
+function seenKeys(visible: Rows['visible'], length: number): (key: number) => boolean {
+  if (visible instanceof Int32Array) {
+    const listed = new Set(visible);
+    return (key) => listed.has(key);
+  }
+  return (key) => key < (visible ?? length);
 }
 
 function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {

@@ -15,6 +15,7 @@ function program(): Command {
     .description('Runs masked-diffusion language models from GGUF files.')
     .version(version, '-V, --version')
     .showSuggestionAfterError()
+    .enablePositionalOptions() // options after `bench cache` are its own, though `bench` has --json too
     .addHelpText(
       'after',
       `

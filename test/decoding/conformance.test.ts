@@ -189,7 +189,7 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
     }
   });
 
-  test.each(Object.entries(decoders))('%s', async (_, decode) => {
+  test.each(Object.entries(decoders))('%s', async (name, decode) => {
     for (const seed of [1, 2, 3]) {
       for (const plan of [blocks(8), wholeAnswer()]) {
         const options = { decode, cache, blocks: plan, seed, temperature: seed - 1 };
@@ -200,7 +200,8 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
         expect(result.forwards).toBeLessThanOrEqual(maxTokens);
         const again = await run(make(), { ...options, stopAtEos: false });
         expect(again.trace).toEqual(result.trace);
-        if (seed > 1) continue;
+        // KLASS watches positions beyond the block, as far as the cache has them computed.
+        if (seed > 1 || name.startsWith('klass')) continue;
         // The fake model does not look at rows: whatever they are, the answer is that of no cache.
         const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
         expect(result.canvas).toEqual(exact.canvas);
