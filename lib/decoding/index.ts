@@ -10,15 +10,15 @@ export { dualCache, type DualCacheOptions } from './caches/dual.js';
 export { noCache } from './caches/none.js';
 export { prefixCache } from './caches/prefix.js';
 export type { RefreshOptions } from './caches/refresh.js';
-export { daedal, type DaedalOptions } from './daedal.js';
-export { fillAfterEos } from './eos.js';
-export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { ancestral, type AncestralOptions } from './ancestral.js';
 export { cap, spaced, type CapOptions } from './cap.js';
 export { dilated, type DilatedOptions } from './dilated.js';
 export { klass, type KlassOptions } from './klass.js';
 export { localLeap, type LocalLeapOptions } from './local-leap.js';
 export { sdar, type SdarOptions } from './sdar.js';
+export { daedal, type DaedalOptions } from './daedal.js';
+export { fillAfterEos } from './eos.js';
+export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {
@@ -30,11 +30,6 @@ export {
   type LladaOptions,
   type LowConfidenceOptions,
 } from './low-confidence.js';
-export { prophet, type ProphetOptions } from './prophet.js';
-export { randomStart } from './random-start.js';
-export { remdm, type RemdmOptions } from './remdm.js';
-export { remask, type RemaskOptions } from './remask.js';
-export { wino, type WinoOptions } from './wino.js';
 export { calibrate, osdt, type CalibrateOptions, type ThresholdProfile } from './osdt.js';
 export { pcSampler, pcScore, type PcScoreOptions } from './pc-sampler.js';
 export type { CommitSchedule } from './schedule.js';
@@ -46,6 +41,12 @@ export {
   type EntropyBoundOptions,
   type ThresholdOptions,
 } from './threshold.js';
+export { prophet, type ProphetOptions } from './prophet.js';
+export { randomStart } from './random-start.js';
+export { remdm, type RemdmOptions } from './remdm.js';
+export { remask, type RemaskOptions } from './remask.js';
+export { wino, type WinoOptions } from './wino.js';
+export { freeDave, selfDraft, type SelfDraftOptions } from './speculate.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {
   AdaptPolicy,
@@ -58,6 +59,8 @@ export type {
   Decision,
   DecodePolicy,
   Decoder,
+  DraftPolicy,
+  DraftStep,
   Layout,
   LengthPlan,
   LengthPolicy,
@@ -67,6 +70,7 @@ export type {
   Rows,
   RunFacts,
   RunPolicies,
+  Speculation,
   Splice,
   StepState,
 } from './policy.js';

@@ -21,7 +21,11 @@ export type Trait =
   /** Fills in the step's `softMask`. */
   | 'softMask'
   /** Fills in the step's `credit`. */
-  | 'credit';
+  | 'credit'
+  /** A decoder that looks at canvases that might be. */
+  | 'looks'
+  /** Computes canvases of later steps in advance. */
+  | 'speculates';
 
 export interface PolicyFacts {
   /** The function that made it; that of the function itself for policies of the caller. */

@@ -52,6 +52,7 @@ const profile = {
   ...{ kind: 'thresholds', granularity: 'step', metric: 'mean', cap: 0.9, slack: 0.1 },
   ...{ overall: 0.3, thresholds: [[0.5, 0.2]] },
 } as const;
+
 const decoders = {
   lowConfidence: lowConfidence({ steps: 10 }),
   'lowConfidence margin': lowConfidence({ score: 'margin' }),
