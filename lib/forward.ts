@@ -146,13 +146,13 @@ export class Forwards {
     const rows = clip(options.rows, length, capacity);
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
-    // With a logit shift a row may predict a position that nobody sees.
-    const visible = seenKeys(rows.visible, length);
+    // With a logit shift the last row may also predict a position that nobody sees yet.
+    const seen = holds(rows.visible ?? length);
     return {
       ...asked,
       ...rows,
       query: query.filter(
-        (position) => visible(position) && computed(Math.max(0, position - this.#plan.logitShift)),
+        (position) => seen(position) && computed(Math.max(0, position - this.#plan.logitShift)),
       ),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
@@ -179,19 +179,14 @@ function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
   };
 }
 
-function seenKeys(visible: Rows['visible'], length: number): (key: number) => boolean {
-  if (visible instanceof Int32Array) {
-    const listed = new Set(visible);
-    return (key) => listed.has(key);
-  }
-  return (key) => key < (visible ?? length);
+function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
+  if (rows === undefined || rows instanceof Int32Array) return holds(rows ?? length);
+  return (row) => row >= rows.start && row < rows.end;
 }
 
-function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
-  if (rows instanceof Int32Array) {
-    const listed = new Set(rows);
-    return (row) => listed.has(row);
-  }
-  const { start, end } = rows ?? { start: 0, end: length };
-  return (row) => row >= start && row < end;
+/** Whether a number is in the list, or below the bound. */
+function holds(set: number | Int32Array): (x: number) => boolean {
+  if (typeof set === 'number') return (x) => x < set;
+  const listed = new Set(set);
+  return (x) => listed.has(x);
 }

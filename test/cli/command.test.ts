@@ -30,10 +30,18 @@ describe('help and usage', () => {
   test('help explains every command', () => {
     const { code, stdout } = lacuna(['--help']);
     expect(code).toBe(0);
-    for (const word of ['run', 'demo', 'inspect', 'bench', 'Examples:']) {
+    for (const word of [
+      'run',
+      'demo',
+      'inspect',
+      'bench',
+      'calibrate',
+      'background',
+      'Examples:',
+    ]) {
       expect(stdout).toContain(word);
     }
-    for (const command of ['run', 'demo', 'inspect', 'bench']) {
+    for (const command of ['run', 'demo', 'inspect', 'bench', 'calibrate', 'background']) {
       const help = lacuna([command, '--help']);
       expect(help.code).toBe(0);
       expect(help.stdout).toMatch(new RegExp(`^Usage: lacuna ${command} `));
@@ -53,7 +61,10 @@ describe('help and usage', () => {
     [['run', '-n', 'many'], /--max-tokens.*whole number/],
     [['run', '-p', 'x', '-t', '-1'], /--temperature.*at least 0/],
     [['run', '-p', 'x', '--decode', 'best'], /Allowed choices are low-confidence/],
-    [['run', '-p', 'x', '--tau', '0.5'], /^lacuna: --tau needs --decode threshold$/m],
+    [
+      ['run', '-p', 'x', '--tau', '0.5'],
+      /^lacuna: --tau needs --decode threshold or klass or sdar$/m,
+    ],
     [
       ['run', '-p', 'x', '--decode', 'random', '--gamma', '1'],
       /--gamma needs --decode entropy-bound/,
@@ -161,6 +172,12 @@ describe('run in a pipe', () => {
     ['factor', '--factor', '1.5', '--cache', 'dual'],
     ['entropy-bound', '--gamma', '0.5'],
     ['left-to-right', '--top-k', '20', '-t', '1'],
+    ['right-to-left'],
+    ['local-leap', '--cache', 'dual'],
+    ['klass', '--tau', '0.3'],
+    ['sdar', '--tau', '0.3'],
+    ['dilated', '--block-length', '8'],
+    ['ancestral', '--steps', '6', '-t', '1'],
     ['dream-origin', '--steps', '6'],
     ['dream-maskgit-plus', '--steps', '6', '--top-p', '0.9', '-t', '0.5'],
     ['dream-topk-margin', '--alg-temp', '0.2'],
@@ -195,13 +212,11 @@ describe('run in a pipe', () => {
   });
 });
 
-describe('demo', () => {
-  test('in a pipe: scene, continuation, numbers', () => {
-    const { code, stdout, stderr } = lacuna(['demo']);
-    expect(code).toBe(0);
-    expect(stdout.split(/\n\n/).length).toBeGreaterThan(2);
-    expect(stderr).toMatch(/tokens\/s/);
-  });
+test('demo in a pipe: scene, continuation, numbers', () => {
+  const { code, stdout, stderr } = lacuna(['demo']);
+  expect(code).toBe(0);
+  expect(stdout.split(/\n\n/).length).toBeGreaterThan(2);
+  expect(stderr).toMatch(/tokens\/s/);
 });
 
 describe('inspect', () => {

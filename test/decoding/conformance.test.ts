@@ -6,25 +6,20 @@ import {
   ancestral,
   blockCausalCache,
   blocks,
+  cap,
+  countTokens,
+  daedal,
+  dilated,
   dkvCache,
   dllmCache,
   dpad,
-  cap,
-  countTokens,
-  dilated,
-  daedal,
   draftAndEdit,
   dream,
-  editTokens,
-  fillAfterEos,
-  prophet,
-  randomStart,
-  remask,
-  remdm,
-  wino,
   dualCache,
+  editTokens,
   entropyBound,
   factor,
+  fillAfterEos,
   growUntilEos,
   klass,
   leftToRight,
@@ -34,13 +29,18 @@ import {
   osdt,
   pcSampler,
   prefixCache,
+  prophet,
   randomOrder,
+  randomStart,
+  remask,
+  remdm,
   rightToLeft,
   sdar,
   spaced,
   threshold,
   topK,
   wholeAnswer,
+  wino,
 } from '../../lib/decoding/index.js';
 import { factsOf } from '../../lib/decoding/named.js';
 import { generate } from '../../lib/generate.js';
@@ -202,6 +202,8 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
         expect(again.trace).toEqual(result.trace);
         // KLASS watches positions beyond the block, as far as the cache has them computed.
         if (seed > 1 || name.startsWith('klass')) continue;
+        // KLASS also compares positions beyond the block with what they last reported.
+        if (seed > 1 || factsOf(decode).traits.includes('remembers')) continue;
         // The fake model does not look at rows: whatever they are, the answer is that of no cache.
         const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
         expect(result.canvas).toEqual(exact.canvas);
