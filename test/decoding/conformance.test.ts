@@ -6,25 +6,20 @@ import {
   ancestral,
   blockCausalCache,
   blocks,
+  cap,
+  countTokens,
+  daedal,
+  dilated,
   dkvCache,
   dllmCache,
   dpad,
-  cap,
-  countTokens,
-  dilated,
-  daedal,
   draftAndEdit,
   dream,
-  editTokens,
-  fillAfterEos,
-  prophet,
-  randomStart,
-  remask,
-  remdm,
-  wino,
   dualCache,
+  editTokens,
   entropyBound,
   factor,
+  fillAfterEos,
   growUntilEos,
   klass,
   leftToRight,
@@ -34,13 +29,18 @@ import {
   osdt,
   pcSampler,
   prefixCache,
+  prophet,
   randomOrder,
+  randomStart,
+  remask,
+  remdm,
   rightToLeft,
   sdar,
   spaced,
   threshold,
   topK,
   wholeAnswer,
+  wino,
 } from '../../lib/decoding/index.js';
 import { factsOf } from '../../lib/decoding/named.js';
 import { generate } from '../../lib/generate.js';
@@ -190,7 +190,7 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
     }
   });
 
-  test.each(Object.entries(decoders))('%s', async (name, decode) => {
+  test.each(Object.entries(decoders))('%s', async (_, decode) => {
     for (const seed of [1, 2, 3]) {
       for (const plan of [blocks(8), wholeAnswer()]) {
         const options = { decode, cache, blocks: plan, seed, temperature: seed - 1 };
