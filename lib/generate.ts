@@ -93,7 +93,10 @@ class Denoiser {
     let range = first;
     let forward: Forward | undefined;
     if (adapt !== undefined) {
-      [range, forward] = await this.#settle(block, range);
+      // What is known already, from its beginning on, needs no forward to say where it ends.
+      if (this.#canvas.masked(range).length > 0) {
+        [range, forward] = await this.#settle(block, range);
+      }
       this.#blockEnd = range.end;
     }
     const blockMasks = this.#canvas.masked(range).length;
@@ -101,9 +104,17 @@ class Denoiser {
       throwIfAborted(this.#signal);
       const state = this.#state(block, range, blockStep, blockMasks);
       const done = state.masked.length === 0 || this.#finished();
-      if (done && !refine.some((policy) => policy.again?.(state))) return;
-      const decision = state.masked.length === 0 ? {} : decode(state);
-      if (decision === undefined) return;
+      const decision =
+        done && !refine.some((policy) => policy.again?.(state))
+          ? undefined
+          : state.masked.length === 0
+            ? {}
+            : decode(state);
+      if (decision === undefined) {
+        // The block was settled by a forward that nobody uses.
+        if (forward !== undefined) this.#record(state, { written: [], forwards: [[forward]] });
+        return;
+      }
       const idle = decision.commit === undefined && decision.choose === undefined;
       if (idle && !done) {
         // Nothing can change: no forward. The event loop still gets its turn, and the signal.
@@ -220,7 +231,7 @@ class Denoiser {
 
   /** Ends the block where the model says, by a forward that the decoder then uses. */
   async #settle(block: number, widest: Range): Promise<[Range, Forward]> {
-    const wide = this.#state(block, widest, 0, 0);
+    const wide = this.#state(block, widest, 0, this.#canvas.masked(widest).length);
     const ask = this.#plan.adapt!.ask(widest);
     const forward = await this.#forward(wide, this.#plan.decode(wide) ?? {}, [ask]);
     const end = this.#plan.adapt!.end(widest, reportFor(ask, forward));

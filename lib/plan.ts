@@ -247,9 +247,10 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
   refuseMask(ids, mask);
   const { eos, eot = tokenizer?.eot } = info.tokens;
   const { adapt, ...layout } = settings.blocks(ids.length, settings.maxTokens);
-  const attention = { attentionBlock: attentionBlock(info) };
-  const cache = settings.cache === 'auto' ? pickCache({ ...layout, ...attention }) : settings.cache;
-  const run = factsOfRun(info, ids.length, { ...settings, cache }, { mask, eos, eot });
+  const facts = { ...layout, adapts: adapt !== undefined, attentionBlock: attentionBlock(info) };
+  const cache = settings.cache === 'auto' ? pickCache(facts) : settings.cache;
+  const tokens = { mask, eos, eot };
+  const run = factsOfRun(info, ids.length, { ...settings, cache }, tokens, tokenizer);
   const length = settings.length(run);
   const decode = settings.decode(run);
   const refine = settings.refine.map((refinement) => refinement(run));
@@ -293,6 +294,7 @@ function factsOfRun(
   prompt: number,
   settings: Settings & { cache: CachePlan },
   tokens: RunFacts['tokens'],
+  tokenizer: Tokenizer | undefined,
 ): RunFacts {
   const { maxTokens, steps, temperature, seed, decode, blocks, length, cache, refine } = settings;
   const layout = blocks(prompt, maxTokens);
@@ -323,6 +325,7 @@ function factsOfRun(
     ends: new Set([tokens.eos, tokens.eot].filter((token) => token !== undefined)),
     architecture: info.architecture,
     vocabulary: info.vocabulary,
+    tokenizer,
     attentionBlock: attentionBlock(info),
     logitShift: info.logitShift,
     policies,

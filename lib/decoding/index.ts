@@ -1,3 +1,4 @@
+export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { countTokens, type Background } from './background.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
@@ -9,6 +10,9 @@ export { dualCache, type DualCacheOptions } from './caches/dual.js';
 export { noCache } from './caches/none.js';
 export { prefixCache } from './caches/prefix.js';
 export type { RefreshOptions } from './caches/refresh.js';
+export { daedal, type DaedalOptions } from './daedal.js';
+export { fillAfterEos } from './eos.js';
+export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { ancestral, type AncestralOptions } from './ancestral.js';
 export { cap, spaced, type CapOptions } from './cap.js';
 export { dilated, type DilatedOptions } from './dilated.js';
@@ -26,6 +30,11 @@ export {
   type LladaOptions,
   type LowConfidenceOptions,
 } from './low-confidence.js';
+export { prophet, type ProphetOptions } from './prophet.js';
+export { randomStart } from './random-start.js';
+export { remdm, type RemdmOptions } from './remdm.js';
+export { remask, type RemaskOptions } from './remask.js';
+export { wino, type WinoOptions } from './wino.js';
 export { calibrate, osdt, type CalibrateOptions, type ThresholdProfile } from './osdt.js';
 export { pcSampler, pcScore, type PcScoreOptions } from './pc-sampler.js';
 export type { CommitSchedule } from './schedule.js';

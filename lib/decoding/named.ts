@@ -8,6 +8,10 @@ export type Trait =
   | 'revises'
   /** What it decides depends on more than the step's state and statistics. */
   | 'remembers'
+  /** Takes tokens back beside the decoder, which then has more to commit than it began with. */
+  | 'remasks'
+  /** Remembers something of positions, which must therefore stay where they are. */
+  | 'tracks'
   /** The canvas changes its length. */
   | 'grows'
   /** Canvas positions are inserted in front of others. */

@@ -4,6 +4,7 @@
  * every step. What a policy remembers between steps lives in that closure, and is noted only when it
  * is shown statistics: being asked twice for the same state must change nothing.
  */
+import type { Tokenizer } from '../text/tokenizer.js';
 import type { CommitRule, Range, StepRequest, StepResult } from '../types.js';
 import type { PolicyFacts } from './named.js';
 
@@ -27,6 +28,8 @@ export interface RunFacts {
   readonly ends: ReadonlySet<number>;
   readonly architecture: string;
   readonly vocabulary: number;
+  /** Undefined where there is none: then the prompt was given as token ids. */
+  readonly tokenizer: Tokenizer | undefined;
   /** Rows see keys of their own and earlier attention blocks of this size; 0: everything. */
   readonly attentionBlock: number;
   /** 1: row i − 1 predicts token i. */

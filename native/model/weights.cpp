@@ -21,10 +21,12 @@ class Planner {
 
   WeightPlan run() {
     Weights& w = *plan.weights;
-    const char* const embedding = "token_embd.weight";
-    need(w.head, spec.tiedHead ? embedding : "output.weight", Use::matrix, spec.dim,
-         spec.vocabulary);
-    if (!spec.tiedHead) need(w.embedding, embedding, Use::table, spec.dim, spec.vocabulary);
+    if (spec.tiedHead) {
+      need(w.head, "token_embd.weight", Use::matrix, spec.dim, spec.vocabulary);
+    } else {
+      need(w.embedding, "token_embd.weight", Use::table, spec.dim, spec.vocabulary);
+      need(w.head, "output.weight", Use::matrix, spec.dim, spec.vocabulary);
+    }
     need(w.finalNorm, "output_norm.weight", Use::vector, spec.dim);
     // Bindings point into the layers, which therefore must not move. A file that has fewer tensors
     // than layers lacks one, and planning ends there.
@@ -127,8 +129,7 @@ WeightsPtr uploadWeights(WeightPlan plan, Gguf& file, Backend& backend, const Pr
     done += binding.tensor->bytes;
     progress(done, plan.fileBytes);
   }
-  Weights& weights = *plan.weights;
-  if (!weights.embedding) weights.embedding = weights.head;  // tied
+  if (!plan.weights->embedding) plan.weights->embedding = plan.weights->head;  // tied
   return std::move(plan.weights);
 }
 

@@ -24,7 +24,7 @@ struct LayerWeights {
 
 // Read-only once loaded: models of the same file share one (see shared.h).
 struct Weights {
-  WeightPtr embedding;  // table (vocabulary, dim); the head itself when tied
+  WeightPtr embedding;  // (vocabulary, dim): a table, or when tied the head
   WeightPtr head;       // matrix (vocabulary, dim)
   WeightPtr finalNorm;  // (dim)
   std::vector<LayerWeights> layers;
