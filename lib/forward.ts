@@ -213,8 +213,8 @@ export class Forwards {
     const rows = clip(options.rows, length, capacity);
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
-    // With a logit shift the last row also predicts a position that nobody sees yet.
-    const seen = visibleKeys(rows.visible, length);
+    // With a logit shift the last row may also predict a position that nobody sees yet.
+    const seen = holds(rows.visible ?? length);
     return {
       ...asked,
       ...rows,
@@ -281,20 +281,14 @@ function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
   };
 }
 
-function visibleKeys(
-  visible: Rows['visible'] = Infinity,
-  length: number,
-): (position: number) => boolean {
-  if (typeof visible === 'number') return (position) => position < Math.min(visible, length);
-  const listed = new Set(visible);
-  return (position) => listed.has(position);
+function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
+  if (rows === undefined || rows instanceof Int32Array) return holds(rows ?? length);
+  return (row) => row >= rows.start && row < rows.end;
 }
 
-function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
-  if (rows instanceof Int32Array) {
-    const listed = new Set(rows);
-    return (row) => listed.has(row);
-  }
-  const { start, end } = rows ?? { start: 0, end: length };
-  return (row) => row >= start && row < end;
+/** Whether a number is in the list, or below the bound. */
+function holds(set: number | Int32Array): (x: number) => boolean {
+  if (typeof set === 'number') return (x) => x < set;
+  const listed = new Set(set);
+  return (x) => listed.has(x);
 }

@@ -1,21 +1,46 @@
-/** Files that options name. */
-import { readFile, writeFile } from 'node:fs/promises';
+/** Files that commands read and write. */
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { LacunaError } from '../errors.js';
 
-/** @param option what to blame in the error, `FILE_ERROR` */
-export async function readText(option: string, path: string): Promise<string> {
-  return attempt(option, () => readFile(path, 'utf8'));
+/** @param option what named the file */
+export function fileError(option: string, cause: unknown): LacunaError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new LacunaError('FILE_ERROR', `${option}: ${reason}`, { cause });
 }
 
-export async function writeText(option: string, path: string, text: string): Promise<void> {
-  await attempt(option, () => writeFile(path, text));
-}
-
-async function attempt<T>(option: string, work: () => Promise<T>): Promise<T> {
+export function readText(option: string, path: string): string {
   try {
-    return await work();
+    return readFileSync(path, 'utf8');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new LacunaError('FILE_ERROR', `${option}: ${reason}`, { cause });
+    throw fileError(option, cause);
+  }
+}
+
+/** Throws `FILE_ERROR`, or `INVALID_ARGUMENT` for a file that is no JSON. */
+export function readJson(option: string, path: string): unknown {
+  const text = readText(option, path);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new LacunaError('INVALID_ARGUMENT', `${option}: ${path} is no JSON file`, { cause });
+  }
+}
+
+/** To the file that `option` named, or to standard output if there is no path. */
+export async function writeJson(
+  path: string | undefined,
+  value: object,
+  option = '--output',
+): Promise<void> {
+  const text = `${JSON.stringify(value)}\n`;
+  if (path === undefined) {
+    process.stdout.write(text);
+    return;
+  }
+  try {
+    await writeFile(path, text);
+  } catch (cause) {
+    throw fileError(option, cause);
   }
 }

@@ -37,7 +37,7 @@ export function replayCommand(): Command {
 }
 
 async function replay(path: string, flags: ReplayFlags): Promise<void> {
-  const trace = parseTrace(await readText('replay', path));
+  const trace = parseTrace(readText('replay', path));
   const { stdout, env } = process;
   const drawn = flags.live && stdout.isTTY && env.TERM !== 'dumb';
   if (drawn) await draw(trace, flags);

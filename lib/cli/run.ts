@@ -1,9 +1,5 @@
 /** `lacuna run`: generates from a prompt. */
-import { text as readAll } from 'node:stream/consumers';
 import { Command } from 'commander';
-import type { LoadOptions } from '../model.js';
-import type { Prompt } from '../plan.js';
-import type { ChatMessage } from '../text/template.js';
 import {
   generateOptions,
   generationOptions,
@@ -16,19 +12,14 @@ import {
   loadOptions,
   machineOptions,
   overrideOptions,
-  UsageError,
   type ModelFlags,
 } from './options.js';
+import { chatTemplate, promptOptions, readPrompt, type PromptFlags } from './prompt.js';
 import { ratio } from './canvas.js';
-import { readText, writeText } from './files.js';
+import { writeJson } from './files.js';
 import { printSummary, show, type Shown } from './show.js';
 
-interface RunFlags extends GenerationFlags, ModelFlags {
-  prompt?: string;
-  file?: string;
-  chat?: string;
-  system?: string;
-  chatTemplate?: string;
+interface RunFlags extends GenerationFlags, ModelFlags, PromptFlags {
   json?: boolean;
   trace?: string;
   live: boolean;
@@ -48,15 +39,8 @@ export function runCommand(): Command {
       '[model]',
       'GGUF file (default: the small Shakespeare model in the package, with --bos ' +
         '--block-length 8 -t 0.8)',
-    )
-    .optionsGroup('Prompt (one of these, or standard input):')
-    .option('-p, --prompt <text>', 'text to continue, as it is')
-    .option('-f, --file <path>', 'the same from a file')
-    .option('-c, --chat <text>', "a message, in the model's chat format")
-    .option('--system <text>', 'a system message in front of --chat')
-    .option('--chat-template <path>', "a Jinja file instead of the model's chat format")
-    .option('--bos', 'begin with the begin-of-text token (default: as the file says)')
-    .option('--no-bos', 'do not');
+    );
+  promptOptions(command);
   generationOptions(command);
   machineOptions(command);
   overrideOptions(command);
@@ -90,50 +74,16 @@ async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   const generate = generateOptions(embedded ? { ...usual, ...flags } : flags);
   const { prompt, before } = await readPrompt(flags);
   const options = {
-    load: { ...loadOptions(flags), ...(await chatTemplate(flags)) },
+    load: { ...loadOptions(flags), ...chatTemplate(flags) },
     generate,
     live: flags.live && !flags.json,
     colour: flags.color,
   };
   const shown = await show(path ?? embeddedModel, prompt, before, options);
-  if (flags.trace !== undefined) {
-    await writeText('--trace', flags.trace, `${JSON.stringify(shown.trace)}\n`);
-  }
+  if (flags.trace !== undefined) await writeJson(flags.trace, shown.trace, '--trace');
   if (flags.json) console.log(JSON.stringify(asJson(shown), null, 2));
   else if (!shown.drawn) process.stdout.write(withNewline(shown.result.text));
   if (!flags.quiet && !flags.json) printSummary(shown);
-}
-
-async function readPrompt(flags: RunFlags): Promise<{ prompt: Prompt; before: string }> {
-  const given = (['prompt', 'file', 'chat'] as const).filter((name) => flags[name] !== undefined);
-  if (given.length > 1) {
-    throw new UsageError(`give only one of ${given.map((name) => `--${name}`).join(' and ')}`);
-  }
-  if (flags.system !== undefined && flags.chat === undefined) {
-    throw new UsageError('--system needs --chat');
-  }
-  const { chat, system, file } = flags;
-  if (chat !== undefined) {
-    const messages: ChatMessage[] = [{ role: 'user', content: chat }];
-    if (system !== undefined) messages.unshift({ role: 'system', content: system });
-    return { prompt: messages, before: `> ${chat}\n\n` };
-  }
-  const text =
-    flags.prompt ?? (await (file === undefined ? readInput() : readText('--file', file)));
-  return { prompt: text, before: text };
-}
-
-async function chatTemplate(flags: RunFlags): Promise<LoadOptions> {
-  if (flags.chatTemplate === undefined) return {};
-  if (flags.chat === undefined) throw new UsageError('--chat-template needs --chat');
-  return { chatTemplate: await readText('--chat-template', flags.chatTemplate) };
-}
-
-function readInput(): Promise<string> {
-  if (!process.stdin.isTTY) return readAll(process.stdin);
-  throw new UsageError(
-    'no prompt: give --prompt "…", --chat "…" or --file, or pipe text in. `lacuna demo` needs none',
-  );
 }
 
 /** A shell expects the last line to end. */

@@ -37,8 +37,9 @@ export function editTokens(options: EditTokensOptions = {}): Refinement {
       ask: (state) => ({ query: Int32Array.from(known(state)) }),
       revise: ({ block, masked, canvas }, { position, token, probability }, decided) => {
         const edits: Change[] = [];
+        const written = new Set(decided.map((change) => change.position)); // by other refinements
         position.forEach((place, i) => {
-          if (probability[i] <= tau || token[i] === canvas[place]) return;
+          if (probability[i] <= tau || token[i] === canvas[place] || written.has(place)) return;
           edits.push({ position: place, token: token[i] });
         });
         const steps = post.block === block ? post.steps : 0;

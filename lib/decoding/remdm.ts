@@ -157,7 +157,9 @@ class Sampler {
       const change = decided.find((one) => one.position === position);
       if (change?.token === report.token[i]) this.#committed.set(position, report.probability[i]);
     });
-    return [...decided, ...back.map((position) => ({ position, token: this.#run.tokens.mask }))];
+    const written = new Set(decided.map((change) => change.position)); // by other refinements
+    const masked = back.filter((position) => !written.has(position));
+    return [...decided, ...masked.map((position) => ({ position, token: this.#run.tokens.mask }))];
   }
 
   /** Whether a full block may still lose tokens. */

@@ -118,6 +118,7 @@ Quantised CpuBackend::quantise(const float* x, int n, const Panels& w) {
 }
 
 void CpuBackend::multiply(const Gemm& whole) {
+  if (whole.rows == 0) return;  // the last layer of a step that reports nothing
   const int tiles = whole.lastTile - whole.firstTile, threads = pool.count();
   const int tileChunks = std::min(tiles, threads * 4);
   int rowChunks = 1;  // only where there are too few tiles for the threads

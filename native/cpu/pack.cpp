@@ -72,20 +72,28 @@ struct Packing {
   }
 };
 
-// [row][k] to [k][nr], some k of all rows at a time so that what is written stays in L1.
+// [row][k] to [k][nr], some k at a time so that what is written stays in L1, and as many rows as
+// make 8 bytes.
 template <class T>
 void packFloats(Packing& p) {
-  constexpr int64_t piece = 64;
+  constexpr int64_t piece = 128;
+  constexpr int side = 8 / sizeof(T);
   const int64_t nr = p.kernels.nr, cols = p.view.cols;
   p.forTiles([&](uint8_t* panel, int matrix, int64_t first, int rows) {
-    T* out = reinterpret_cast<T*>(panel);
     for (int64_t c = 0; c < cols; c += piece) {
       const int64_t count = std::min(piece, cols - c);
-      for (int r = 0; r < rows; r++) {
-        T values[piece];
-        std::memcpy(values, p.row(matrix, first + r) + static_cast<size_t>(c) * sizeof(T),
-                    static_cast<size_t>(count) * sizeof(T));
-        for (int64_t i = 0; i < count; i++) out[(c + i) * nr + r] = values[i];
+      for (int r = 0; r < rows; r += side) {
+        T values[side][piece] = {};
+        for (int i = 0; i < side && r + i < rows; i++) {
+          std::memcpy(values[i], p.row(matrix, first + r + i) + static_cast<size_t>(c) * sizeof(T),
+                      static_cast<size_t>(count) * sizeof(T));
+        }
+        uint8_t* out = panel + static_cast<size_t>(c * nr + r) * sizeof(T);
+        for (int64_t k = 0; k < count; k++, out += static_cast<size_t>(nr) * sizeof(T)) {
+          uint64_t packed = 0;
+          for (int i = 0; i < side; i++) packed |= uint64_t{values[i][k]} << 64 / side * i;
+          std::memcpy(out, &packed, sizeof packed);
+        }
       }
     }
   });
@@ -231,6 +239,7 @@ void decodeColumn(const CpuWeight& w, const uint8_t* tile, size_t column, float*
   const size_t nr = static_cast<size_t>(w.nr), step = 4 * nr;
   const size_t groupBytes = static_cast<size_t>(p.bits) * step;
   const int low = p.bits >= 4 ? 4 : 0;
+  // d or m of the block of k, times its group's integer if there is one.
   const auto number = [&](size_t half, size_t integer, int64_t k) {
     const size_t block = static_cast<size_t>(k / p.block), group = static_cast<size_t>(k / p.group);
     const float value = halfToFloat(loadAs<uint16_t>(tile + half + 2 * (block * nr + column)));
@@ -247,8 +256,7 @@ void decodeColumn(const CpuWeight& w, const uint8_t* tile, size_t column, float*
     const size_t s = static_cast<size_t>(k % 32 / 4);
     int q;
     if (p.bits == 8) {
-      q = plane[s * step] - p.zero;
-      if (p.zero == 0) q = static_cast<int8_t>(plane[s * step]);
+      q = p.zero ? plane[s * step] - p.zero : static_cast<int8_t>(plane[s * step]);
     } else {
       q = 0;
       if (low) q = plane[s / 2 * step] >> 4 * (s % 2) & 15;

@@ -21,9 +21,12 @@ class Planner {
 
   WeightPlan run() {
     Weights& w = *plan.weights;
-    need(w.embedding, "token_embd.weight", Use::table, spec.dim, spec.vocabulary);
-    need(w.head, spec.tiedHead ? "token_embd.weight" : "output.weight", Use::matrix, spec.dim,
-         spec.vocabulary);
+    if (spec.tiedHead) {
+      need(w.head, "token_embd.weight", Use::matrix, spec.dim, spec.vocabulary);
+    } else {
+      need(w.embedding, "token_embd.weight", Use::table, spec.dim, spec.vocabulary);
+      need(w.head, "output.weight", Use::matrix, spec.dim, spec.vocabulary);
+    }
     need(w.finalNorm, "output_norm.weight", Use::vector, spec.dim);
     // Bindings point into the layers, which therefore must not move. A file that has fewer tensors
     // than layers lacks one, and planning ends there.
@@ -126,6 +129,7 @@ WeightsPtr uploadWeights(WeightPlan plan, Gguf& file, Backend& backend, const Pr
     done += binding.tensor->bytes;
     progress(done, plan.fileBytes);
   }
+  if (!plan.weights->embedding) plan.weights->embedding = plan.weights->head;  // tied
   return std::move(plan.weights);
 }
 

@@ -24,8 +24,8 @@ struct LayerWeights {
 
 // Read-only once loaded: models of the same file share one (see shared.h).
 struct Weights {
-  WeightPtr embedding;  // table (vocabulary, dim)
-  WeightPtr head;       // matrix (vocabulary, dim); made from the embedding when tied
+  WeightPtr embedding;  // (vocabulary, dim): a table, or when tied the head
+  WeightPtr head;       // matrix (vocabulary, dim)
   WeightPtr finalNorm;  // (dim)
   std::vector<LayerWeights> layers;
   uint64_t bytes = 0;  // resident, in the backend

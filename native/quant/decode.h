@@ -5,7 +5,8 @@
 #include "quant.h"
 
 // One decoder per block type: takes a block apart into its codes, small scales and halves. Plain
-// loops with fixed bounds, for the compiler to vectorise.
+// loops with fixed bounds, for the compiler to vectorise; `out` by value, because bytes written
+// through a reference's pointers might be the pointers themselves.
 namespace lacuna {
 
 inline void splitNibbles(const uint8_t (&nibbles)[16], uint8_t* code) {
@@ -29,36 +30,36 @@ inline void addFifthBits(const uint8_t (&high)[4], uint8_t* code) {
   }
 }
 
-inline void decode(const BlockQ4_0& b, const Codes& out) {
+inline void decode(const BlockQ4_0& b, Codes out) {
   splitNibbles(b.nibbles, out.code);
   *out.d = b.d;
 }
 
-inline void decode(const BlockQ4_1& b, const Codes& out) {
+inline void decode(const BlockQ4_1& b, Codes out) {
   splitNibbles(b.nibbles, out.code);
   *out.d = b.d;
   *out.m = b.m;
 }
 
-inline void decode(const BlockQ5_0& b, const Codes& out) {
+inline void decode(const BlockQ5_0& b, Codes out) {
   splitNibbles(b.nibbles, out.code);
   addFifthBits(b.high, out.code);
   *out.d = b.d;
 }
 
-inline void decode(const BlockQ5_1& b, const Codes& out) {
+inline void decode(const BlockQ5_1& b, Codes out) {
   splitNibbles(b.nibbles, out.code);
   addFifthBits(b.high, out.code);
   *out.d = b.d;
   *out.m = b.m;
 }
 
-inline void decode(const BlockQ8_0& b, const Codes& out) {
+inline void decode(const BlockQ8_0& b, Codes out) {
   for (int i = 0; i < 32; ++i) out.code[i] = static_cast<uint8_t>(b.values[i]) ^ 0x80;
   *out.d = b.d;
 }
 
-inline void decode(const BlockIQ4_NL& b, const Codes& out) {
+inline void decode(const BlockIQ4_NL& b, Codes out) {
   splitNibbles(b.nibbles, out.code);
   *out.d = b.d;
 }
@@ -68,7 +69,7 @@ inline void decode(const BlockIQ4_NL& b, const Codes& out) {
 
 inline uint16_t negated(uint16_t half) { return half ^ 0x8000; }
 
-inline void decode(const BlockQ2_K& b, const Codes& out) {
+inline void decode(const BlockQ2_K& b, Codes out) {
   for (int run = 0; run < 8; ++run)
     for (int i = 0; i < 32; ++i)
       out.code[32 * run + i] = (b.low[32 * (run / 4) + i] >> (2 * (run % 4))) & 3;
@@ -80,7 +81,7 @@ inline void decode(const BlockQ2_K& b, const Codes& out) {
   *out.m = negated(b.m);
 }
 
-inline void decode(const BlockQ3_K& b, const Codes& out) {
+inline void decode(const BlockQ3_K& b, Codes out) {
   for (int run = 0; run < 8; ++run)
     for (int i = 0; i < 32; ++i) {
       const int low = (b.low[32 * (run / 4) + i] >> (2 * (run % 4))) & 3;
@@ -97,7 +98,7 @@ inline void decode(const BlockQ3_K& b, const Codes& out) {
 
 // The 8 scales and 8 minima of Q4_K and Q5_K, 6 bits each in 12 bytes: groups 0..3 have bytes of
 // their own, whose upper 2 bits complete the nibbles of groups 4..7.
-inline void decodeScales(const uint8_t (&s)[12], const Codes& out) {
+inline void decodeScales(const uint8_t (&s)[12], Codes out) {
   for (int g = 0; g < 4; ++g) {
     out.scale[g] = static_cast<int8_t>(s[g] & 63);
     out.minimum[g] = static_cast<int8_t>(s[g + 4] & 63);
@@ -106,7 +107,7 @@ inline void decodeScales(const uint8_t (&s)[12], const Codes& out) {
   }
 }
 
-inline void decode(const BlockQ4_K& b, const Codes& out) {
+inline void decode(const BlockQ4_K& b, Codes out) {
   for (int run = 0; run < 8; ++run)
     for (int i = 0; i < 32; ++i)
       out.code[32 * run + i] = (b.low[32 * (run / 2) + i] >> (4 * (run % 2))) & 15;
@@ -115,7 +116,7 @@ inline void decode(const BlockQ4_K& b, const Codes& out) {
   *out.m = negated(b.m);
 }
 
-inline void decode(const BlockQ5_K& b, const Codes& out) {
+inline void decode(const BlockQ5_K& b, Codes out) {
   for (int run = 0; run < 8; ++run)
     for (int i = 0; i < 32; ++i) {
       const int low = (b.low[32 * (run / 2) + i] >> (4 * (run % 2))) & 15;
@@ -127,7 +128,7 @@ inline void decode(const BlockQ5_K& b, const Codes& out) {
   *out.m = negated(b.m);
 }
 
-inline void decode(const BlockQ6_K& b, const Codes& out) {
+inline void decode(const BlockQ6_K& b, Codes out) {
   for (int run = 0; run < 8; ++run)
     for (int i = 0; i < 32; ++i) {
       const int half = run / 4, part = run % 4;
@@ -139,7 +140,7 @@ inline void decode(const BlockQ6_K& b, const Codes& out) {
   *out.d = b.d;
 }
 
-inline void decode(const BlockIQ4_XS& b, const Codes& out) {
+inline void decode(const BlockIQ4_XS& b, Codes out) {
   for (int g = 0; g < 8; ++g) {
     for (int i = 0; i < 16; ++i) {
       out.code[32 * g + i] = b.nibbles[16 * g + i] & 15;

@@ -9,7 +9,7 @@ namespace lacuna {
 namespace {
 
 template <class Block>
-void decodeBlocks(const uint8_t* src, int64_t n, const Codes& out) {
+void decodeBlocks(const uint8_t* src, int64_t n, Codes out) {
   constexpr int groups = Block::size / Block::group;
   for (int64_t i = 0; i < n / Block::size; ++i) {
     Block block;
@@ -21,7 +21,7 @@ void decodeBlocks(const uint8_t* src, int64_t n, const Codes& out) {
 
 struct Entry {
   TypeInfo info;
-  void (*decode)(const uint8_t*, int64_t, const Codes&);  // null for float types
+  void (*decode)(const uint8_t*, int64_t, Codes);  // null for float types
 };
 
 template <class Block>
@@ -84,7 +84,7 @@ std::string foreignType(uint32_t type) {
   return number;
 }
 
-void decodeCodes(Type type, const uint8_t* src, int64_t n, const Codes& out) {
+void decodeCodes(Type type, const uint8_t* src, int64_t n, Codes out) {
   entry(static_cast<uint32_t>(type))->decode(src, n, out);
 }
 

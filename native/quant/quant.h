@@ -51,7 +51,7 @@ struct Codes {
 
 // Takes n elements of a quantised row apart (n a multiple of blockSize). Every decoder is plain
 // C++; backends that multiply in int8 and the float decoder below share it.
-void decodeCodes(Type type, const uint8_t* src, int64_t n, const Codes& out);
+void decodeCodes(Type type, const uint8_t* src, int64_t n, Codes out);
 
 // Decodes n elements of a row of any type to f32 (n a multiple of blockSize).
 void decodeRow(Type type, const uint8_t* src, int64_t n, float* dst);

@@ -87,7 +87,7 @@ describe('what does not fit together is refused at once', () => {
 
   test.each<[() => unknown, RegExp]>([
     [() => lowConfidence({ step: 3 } as object), /lowConfidence\(\): unknown option "step"/],
-    [() => lowConfidence({ score: 'random' as 'margin' }), /score must be one of/],
+    [() => lowConfidence({ score: 'certainty' as 'margin' }), /score must be one of/],
     [() => randomOrder({ steps: 0 }), /randomOrder\(\): steps must be an integer of at least 1/],
     [() => randomOrder({ score: 'margin' } as object), /unknown option "score"/],
     [() => threshold({ tau: 1.5 }), /tau must be a number from 0 to 1, but is 1.5/],

@@ -1,4 +1,4 @@
-/** What `inspectFile` says about memory is what loading then takes. */
+/** What `inspectFile` says about memory is what loading then takes, and close to the file's size. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -34,11 +34,13 @@ test('the weights: the embedded model', () =>
   expectWeights(join(root, 'models/shakespeare-7m.Q8_0.gguf')));
 
 async function expectWeights(path: string): Promise<void> {
-  const { memory } = await inspectFile(path);
+  const { memory, tensors } = await inspectFile(path);
   const model = await loadModel(path);
   const { weightBytes } = model.info;
   await model.dispose();
   expect(memory!.weights).toBe(weightBytes);
+  const inFile = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  expect(weightBytes / inFile).toBeLessThan(1.2);
 }
 
 test('a session: what the model says, in two parts', async () => {

@@ -56,6 +56,22 @@ describe.each(devices)('on %s', (device) => {
     expect(distance(full.logits!, fresh.logits!)).toBeGreaterThan(1e-3);
   });
 
+  test('rows that nobody asks about change no result, and leave their keys and values', async () => {
+    const model = await load('llada', { device });
+    const [session, other] = [halfMasked(model), halfMasked(model)];
+    const all = await session.step({ logits: true });
+    const one = await other.step({ query: Int32Array.of(7), logits: true });
+    const own = all.logits!.subarray(3 * vocabulary, 4 * vocabulary); // masks are odd positions
+    expect(one.logits).toEqual(own);
+    other.set(0, [200]);
+    const nothing = await other.step({ query: new Int32Array() });
+    expect(nothing.position).toHaveLength(0);
+    session.set(0, [200]);
+    await session.step();
+    const request = { rows: { start: 4, end: 8 }, logits: true };
+    expect((await other.step(request)).logits).toEqual((await session.step(request)).logits);
+  });
+
   test('keys that are not visible do not matter', async () => {
     const model = await load('llada', { device });
     const long = halfMasked(model);
