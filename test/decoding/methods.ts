@@ -33,16 +33,15 @@ import {
   wino,
 } from '../../lib/decoding/index.js';
 import type { GenerateOptions } from '../../lib/plan.js';
-import { vocabulary } from './fake.js';
+import { vocabulary as fake } from './fake.js';
 
-const background = countTokens([[1, 2, 2, 3, 3, 3]], vocabulary);
 const profile = {
   ...{ kind: 'thresholds', granularity: 'step', metric: 'mean', cap: 0.9, slack: 0.1 },
   ...{ overall: 0.3, thresholds: [[0.5, 0.2]] },
 } as const;
 
 /** Every decoder that leaves known tokens alone. */
-export const decoders = {
+export const decodersFor = (vocabulary: number) => ({
   lowConfidence: lowConfidence({ steps: 10 }),
   'lowConfidence margin': lowConfidence({ score: 'margin' }),
   'lowConfidence eos': lowConfidence({ logitsEosInf: true, confidenceEosEotInf: true }),
@@ -61,7 +60,7 @@ export const decoders = {
   'lowConfidence dilated': lowConfidence({ schedule: 'dilated', steps: 12 }),
   'randomOrder cosine': randomOrder({ schedule: 'cosine' }),
   rightToLeft: rightToLeft(),
-  pcSampler: pcSampler({ background, steps: 11 }),
+  pcSampler: pcSampler({ background: countTokens([[1, 2, 2, 3, 3, 3]], vocabulary), steps: 11 }),
   klass: klass({ tau: 0.2, kappa: 0.5 }),
   'klass minKl': klass({ tau: 0.1, kappa: 1, history: 1, strict: false, pick: 'minKl' }),
   localLeap: localLeap({ kappa: 0.4, tau: 0.2 }),
@@ -76,7 +75,8 @@ export const decoders = {
   'ancestral cosine': ancestral({ alpha: 'cosine', grid: 'cosine', steps: 12 }),
   osdt: osdt({ profile: profile as never }),
   'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
-};
+});
+export const decoders = decodersFor(fake);
 
 /** Of an answer of 19 tokens in blocks that end after one token at the soonest. */
 const maxBlocks = 19;
