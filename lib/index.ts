@@ -18,6 +18,7 @@ export type {
 } from './native.js';
 
 export { generate } from './generate.js';
+export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';
 export type { Counts, Entry, TraceStep } from './trace.js';

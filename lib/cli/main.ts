@@ -5,6 +5,7 @@ import { LacunaError } from '../errors.js';
 import { backgroundCommand } from './background.js';
 import { benchCommand } from './bench.js';
 import { calibrateCommand } from './calibrate.js';
+import { compareCommand } from './compare.js';
 import { demoCommand } from './demo.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
@@ -36,6 +37,7 @@ Examples:
     demoCommand(),
     inspectCommand(),
     benchCommand(),
+    compareCommand(),
     calibrateCommand(),
     backgroundCommand(),
   ];

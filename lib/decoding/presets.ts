@@ -8,7 +8,6 @@ import { dream } from './dream.js';
 import { growUntilEos } from './length.js';
 import { lowConfidence } from './low-confidence.js';
 import { sdar } from './sdar.js';
-import { freeDave } from './speculate.js';
 import { factor, threshold } from './threshold.js';
 import { wino } from './wino.js';
 
@@ -63,13 +62,8 @@ export const presets = {
     },
   },
   quality: {
-    about: 'one token a forward, blocks of 16, nothing approximated; forwards saved by speculation',
-    options: {
-      decode: lowConfidence(),
-      blocks: blocks(16),
-      cache: exactCache(),
-      speculate: freeDave(),
-    },
+    about: 'one token a forward, blocks of 8, nothing approximated',
+    options: { decode: lowConfidence(), blocks: blocks(8), cache: exactCache() },
   },
   fast: {
     about: 'the more tokens at once the surer they are, blocks of 32, the cache that suits',

@@ -36,6 +36,7 @@ describe('help and usage', () => {
       'demo',
       'inspect',
       'bench',
+      'compare',
       'calibrate',
       'background',
       'Examples:',
@@ -48,6 +49,7 @@ describe('help and usage', () => {
       'demo',
       'inspect',
       'bench',
+      'compare',
       'calibrate',
       'background',
     ]) {
