@@ -1,4 +1,5 @@
 /** Sessions of a run, and its forwards: of the canvas itself, and of canvases that might be. */
+import { isDeepStrictEqual } from 'node:util';
 import { mergeAsks } from './decoding/asks.js';
 import type { Ask, Rows } from './decoding/policy.js';
 import type { GenerationModel, GenerationSession } from './plan.js';
@@ -39,13 +40,33 @@ export interface ForwardOptions {
 export interface Forward {
   request: StepRequest;
   result: StepResult;
+  /** Canvases of later steps that were computed together with this one. */
+  guesses?: readonly Forward[];
+  /** It was itself such a guess: the step that takes it makes no forward. */
+  reused?: boolean;
+}
+
+/** A canvas that a later step may have, and what that step would ask. */
+export interface Guess {
+  /** (capacity − prompt) */
+  answer: Int32Array;
+  options: ForwardOptions;
+}
+
+/** A guess that was computed: its sessions hold the keys and values that its step would leave. */
+interface Computed extends Forward {
+  answer: Int32Array;
+  pair: Pair;
 }
 
 /** Everything native of a generation. Made when it starts, disposed of when it ends. */
 export class Forwards {
   readonly #plan: ForwardPlan;
   readonly #signal: AbortSignal;
-  readonly #main: Pair;
+  #main: Pair;
+  /** (capacity − prompt) What the main session holds. */
+  #answer: Int32Array | undefined;
+  #computed: Computed[] = []; // guesses that no step has had yet
   readonly #pairs: Pair[] = []; // all that must be freed
   readonly #spare: Pair[] = []; // for canvases that might be, whose rows are all computed
 
@@ -55,11 +76,56 @@ export class Forwards {
     this.#main = this.#create();
   }
 
-  /** One forward of the canvas that was written last. */
-  async step(options: ForwardOptions): Promise<Forward> {
-    const { session, unconditional } = this.#main;
-    const request = this.#request(options, unconditional);
+  /**
+   * One forward of the canvas that was written last; none if it was guessed before, with the same
+   * request.
+   * @param guess canvases to compute along with it, nearest step first
+   */
+  async step(options: ForwardOptions, guess?: () => Promise<Guess[]>): Promise<Forward> {
+    const request = this.#request(options, this.#main.unconditional);
+    const known = this.#take(request);
+    if (known !== undefined) return known;
+    const guesses = covering(request, (await guess?.()) ?? [], (given) =>
+      this.#request(given, undefined),
+    );
+    if (guesses.length > 0) return this.#stepWith(request, guesses);
+    const { session } = this.#main;
     return { request, result: await session.step(request as never, { signal: this.#signal }) };
+  }
+
+  /** The guess of this canvas and request becomes the main one; without one all are dropped. */
+  #take(request: StepRequest): Forward | undefined {
+    const i = this.#computed.findIndex(
+      (guess) => equal(guess.answer, this.#answer) && sameRequest(guess.request, request),
+    );
+    if (i < 0) {
+      for (const { pair } of this.#computed.splice(0)) this.#release(pair);
+      return undefined;
+    }
+    const [{ pair, result }] = this.#computed.splice(i, 1);
+    this.#release(this.#main);
+    this.#main = pair;
+    return { request, result, reused: true };
+  }
+
+  /** The canvas and its guesses in one forward. */
+  async #stepWith(request: StepRequest, guesses: readonly Guess[]): Promise<Forward> {
+    const pairs = guesses.map(({ answer, options }) => {
+      const pair = this.#like(options.rows);
+      this.#write(pair, answer);
+      return pair;
+    });
+    const requests = guesses.map(({ options }, i) =>
+      this.#request(options, pairs[i].unconditional),
+    );
+    const items = [this.#main, ...pairs].map(
+      ({ session }, i) => ({ ...[request, ...requests][i], session }) as never,
+    );
+    const [result, ...results] = await this.#plan.model.step(items, { signal: this.#signal });
+    this.#computed = guesses.map(({ answer }, i) => ({
+      ...{ answer, pair: pairs[i], request: requests[i], result: results[i] },
+    }));
+    return { request, result, guesses: this.#computed };
   }
 
   /**
@@ -92,6 +158,7 @@ export class Forwards {
 
   /** @param answer (capacity − prompt) */
   write(answer: Int32Array): void {
+    this.#answer = answer.slice();
     this.#write(this.#main, answer);
   }
 
@@ -146,15 +213,54 @@ export class Forwards {
     const rows = clip(options.rows, length, capacity);
     const { query, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
+    // With a logit shift the last row may also predict a position that nobody sees yet.
+    const seen = holds(rows.visible ?? length);
     return {
       ...asked,
       ...rows,
-      query: query.filter((position) => computed(Math.max(0, position - this.#plan.logitShift))),
+      query: query.filter(
+        (position) => seen(position) && computed(Math.max(0, position - this.#plan.logitShift)),
+      ),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
       commit: commit && { seed: sampling.seed, step, ...commit },
     };
   }
+}
+
+/**
+ * Guesses whose result is the one that their step would get. Their sessions begin with the keys and
+ * values from before this forward, so each must compute every row that the forwards until then
+ * compute; and no divergence, which is measured from a position's last report.
+ */
+function covering(
+  request: StepRequest,
+  guesses: readonly Guess[],
+  requestOf: (options: ForwardOptions) => StepRequest,
+): Guess[] {
+  const before: StepRequest['rows'][] = [request.rows];
+  return guesses.filter(({ options }) => {
+    const { rows, kl } = requestOf(options);
+    const computes = computedRows(rows, options.length);
+    const covered = before.every((earlier) => rowsOf(earlier, options.length).every(computes));
+    before.push(rows);
+    return covered && !kl;
+  });
+}
+
+function rowsOf(rows: StepRequest['rows'], length: number): number[] {
+  if (rows !== undefined && !('start' in rows)) return Array.from(rows);
+  const { start, end } = rows ?? { start: 0, end: length };
+  return Array.from({ length: end - start }, (_, i) => start + i);
+}
+
+/** But for the sessions in them. */
+function sameRequest(a: StepRequest, b: StepRequest): boolean {
+  return isDeepStrictEqual({ ...a, guidance: undefined }, { ...b, guidance: undefined });
+}
+
+function equal(a: Int32Array, b: Int32Array | undefined): boolean {
+  return b !== undefined && a.every((value, i) => value === b[i]);
 }
 
 function free({ session, unconditional }: Pair): void {
@@ -176,10 +282,13 @@ function clip({ rows, visible }: Rows, length: number, capacity: number): Rows {
 }
 
 function computedRows(rows: Rows['rows'], length: number): (row: number) => boolean {
-  if (rows instanceof Int32Array) {
-    const listed = new Set(rows);
-    return (row) => listed.has(row);
-  }
-  const { start, end } = rows ?? { start: 0, end: length };
-  return (row) => row >= start && row < end;
+  if (rows === undefined || rows instanceof Int32Array) return holds(rows ?? length);
+  return (row) => row >= rows.start && row < rows.end;
+}
+
+/** Whether a number is in the list, or below the bound. */
+function holds(set: number | Int32Array): (x: number) => boolean {
+  if (typeof set === 'number') return (x) => x < set;
+  const listed = new Set(set);
+  return (x) => listed.has(x);
 }

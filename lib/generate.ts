@@ -1,16 +1,17 @@
 /** The one loop of the library: asks the policies, steps the session, reports what happened. */
 import { setImmediate } from 'node:timers/promises';
 import { Canvas, type Written } from './canvas.js';
+import { asksOf, decide, forwardOptions } from './decision.js';
 import { reportFor } from './decoding/asks.js';
 import type { Ask, Change, Decision, Look, StepState } from './decoding/policy.js';
-import { applyRule } from './decoding/rule.js';
-import { Forwards, type Forward, type ForwardOptions } from './forward.js';
+import { Forwards, type Forward } from './forward.js';
 import { answerEnd } from './frames.js';
 import { Generation, throwIfAborted } from './generation.js';
 import { checkOptions, planOf } from './plan.js';
 import type { GenerateOptions, GenerationModel, Plan, Prompt } from './plan.js';
+import { guessesOf } from './speculation.js';
 import { traceStep, type Outcome, type TraceStep } from './trace.js';
-import type { CommitRule, Range, StepResult } from './types.js';
+import type { Range } from './types.js';
 
 /**
  * Fills an answer of `maxTokens` masks after the prompt.
@@ -53,6 +54,7 @@ class Denoiser {
   readonly #signal: AbortSignal;
   readonly #canvas: Canvas;
   #step = 0;
+  #last: Forward | undefined; // what speculation drafts from
   #changed = new Int32Array(); // since the last forward
   #forwarded = 0; // forwards of the canvas
   /** Forwards since the block began or the canvas changed its length: K/V rows older than that may be stale. */
@@ -93,7 +95,10 @@ class Denoiser {
     let range = first;
     let forward: Forward | undefined;
     if (adapt !== undefined) {
-      [range, forward] = await this.#settle(block, range);
+      // What is known already, from its beginning on, needs no forward to say where it ends.
+      if (this.#canvas.masked(range).length > 0) {
+        [range, forward] = await this.#settle(block, range);
+      }
       this.#blockEnd = range.end;
     }
     const blockMasks = this.#canvas.masked(range).length;
@@ -101,9 +106,17 @@ class Denoiser {
       throwIfAborted(this.#signal);
       const state = this.#state(block, range, blockStep, blockMasks);
       const done = state.masked.length === 0 || this.#finished();
-      if (done && !refine.some((policy) => policy.again?.(state))) return;
-      const decision = state.masked.length === 0 ? {} : decode(state);
-      if (decision === undefined) return;
+      const decision =
+        done && !refine.some((policy) => policy.again?.(state))
+          ? undefined
+          : state.masked.length === 0
+            ? {}
+            : decode(state);
+      if (decision === undefined) {
+        // The block was settled by a forward that nobody uses.
+        if (forward !== undefined) this.#record(state, { written: [], forwards: [[forward]] });
+        return;
+      }
       const idle = decision.commit === undefined && decision.choose === undefined;
       if (idle && !done) {
         // Nothing can change: no forward. The event loop still gets its turn, and the signal.
@@ -128,34 +141,27 @@ class Denoiser {
 
   /** One forward for everybody; the rule goes with it where nothing else has a say. */
   async #forward(state: StepState, decision: Decision, more: Ask[] = []): Promise<Forward> {
-    const { refine, length, simple } = this.#plan;
-    const others = [...refine, length].map((policy) => policy.ask?.(state) ?? {});
-    const asks = [this.#decoderAsk(state, decision), ...others, ...more];
-    const options = this.#options(state, decision, asks);
+    const { simple, speculate } = this.#plan;
+    const asks = [...asksOf(this.#plan, state, decision), ...more];
+    const options = forwardOptions(this.#plan, state, decision, asks);
     const alone = simple && more.length === 0;
     const rule = alone && decision.commit && { ...decision.commit, within: state.range };
-    const forward = await this.#forwards.step({ ...options, commit: rule || undefined });
+    const last = speculate && this.#last;
+    const guesses =
+      last && (() => guessesOf(this.#plan, state, decision, last, (block) => this.#range(block)));
+    const forward = await this.#forwards.step({ ...options, commit: rule || undefined }, guesses);
+    this.#last = forward;
     this.#fresh++;
     return forward;
-  }
-
-  #decoderAsk(state: StepState, { request, commit, choose }: Decision): Ask {
-    const decides = commit !== undefined || choose !== undefined;
-    return { ...(decides && { query: state.masked }), ...request };
-  }
-
-  #options(state: StepState, decision: Decision, asks: Ask[]): ForwardOptions {
-    const { statistics } = decision.request ?? {};
-    const { length } = this.#canvas;
-    return { asks, rows: this.#plan.cache(state), length, step: state.step, statistics };
   }
 
   /** From the statistics to the changes, and the changes made. */
   async #apply(state: StepState, decision: Decision, forward: Forward): Promise<void> {
     const { refine, length, revises } = this.#plan;
-    const forwards = [[forward]];
+    const forwards = forward.reused ? [] : [[forward, ...(forward.guesses ?? [])]];
+    const reused = forward.reused ? forward : undefined;
     const look = this.#look(state, decision, forwards);
-    const [ruled, chosen] = await this.#decide(state, decision, forward, look);
+    const [ruled, chosen] = await decide(this.#plan.run, state, decision, forward, look);
     let changes = [...ruled, ...chosen];
     for (const policy of refine) {
       const report = reportFor(policy.ask?.(state) ?? {}, forward);
@@ -172,27 +178,7 @@ class Denoiser {
     const report = reportFor(length.ask?.(state) ?? {}, forward);
     const splice = length.resize?.(state, report, changes);
     const native = forward.request.commit !== undefined && chosen.length === 0;
-    this.#record(state, { written, splice, forwards }, native);
-  }
-
-  /** What the rule commits, and what the decoder chooses beside it. */
-  async #decide(
-    state: StepState,
-    { request, commit, choose }: Decision,
-    forward: Forward,
-    look: Look,
-  ): Promise<[Change[], Change[]]> {
-    const { mask } = this.#plan.run.tokens;
-    const own = reportFor(this.#decoderAsk(state, { request, commit, choose }), forward);
-    const canvas = state.canvas.slice();
-    if (forward.request.commit !== undefined) setAll(canvas, own);
-    else if (commit !== undefined) {
-      const { seed } = this.#plan.run;
-      const rule: CommitRule = { seed, step: state.step, ...commit, within: state.range };
-      own.committed = applyRule(rule, canvas, mask, own);
-    }
-    const ruled = [...own.committed].map((position) => ({ position, token: canvas[position] }));
-    return [ruled, choose === undefined ? [] : await choose(own, look)];
+    this.#record(state, { written, splice, forwards, reused }, native);
   }
 
   /** Lets a decoder see canvases that might be. */
@@ -211,7 +197,7 @@ class Denoiser {
         return { suppress, unscored, allowMask, query, ...ask };
       });
       const results = await this.#forwards.look(canvases, (i) =>
-        this.#options(state, decision, [asks[i]]),
+        forwardOptions(this.#plan, state, decision, [asks[i]]),
       );
       forwards.push(results);
       return results.map((forward, i) => reportFor(asks[i], forward));
@@ -220,7 +206,7 @@ class Denoiser {
 
   /** Ends the block where the model says, by a forward that the decoder then uses. */
   async #settle(block: number, widest: Range): Promise<[Range, Forward]> {
-    const wide = this.#state(block, widest, 0, 0);
+    const wide = this.#state(block, widest, 0, this.#canvas.masked(widest).length);
     const ask = this.#plan.adapt!.ask(widest);
     const forward = await this.#forward(wide, this.#plan.decode(wide) ?? {}, [ask]);
     const end = this.#plan.adapt!.end(widest, reportFor(ask, forward));
@@ -234,7 +220,7 @@ class Denoiser {
       throwIfAborted(this.#signal);
       const state = this.#state(0, this.#range(0)!, 0, 0);
       const ask = prepare!.ask(state);
-      const forward = await this.#forwards.step(this.#options(state, {}, [ask]));
+      const forward = await this.#forwards.step(forwardOptions(this.#plan, state, {}, [ask]));
       const { splice, done: enough } = prepare!.decide(state, reportFor(ask, forward));
       this.#record(state, { written: [], splice, forwards: [[forward]] });
       done = enough;
@@ -291,10 +277,11 @@ class Denoiser {
     if ((written.length > 0 && !native) || splice !== undefined) {
       this.#forwards.write(this.#canvas.answer);
     }
-    const kept = outcome.forwards.length > 0 ? [] : this.#changed;
+    const forwarded = outcome.forwards.length > 0 || outcome.reused !== undefined;
+    const kept = forwarded ? [] : this.#changed;
     const changed = new Set([...kept, ...written.map(({ position }) => position)]);
     this.#changed = Int32Array.from(changed).sort();
-    if (outcome.forwards.length > 0) this.#forwarded++;
+    if (forwarded) this.#forwarded++;
     this.#step++;
     const { mask } = this.#plan.run.tokens;
     this.#emit(traceStep(step, block, outcome, length, mask));
@@ -312,13 +299,6 @@ class Denoiser {
     const end = stopAtEos ? answerEnd(answer, view.ends) : answer.length;
     return !answer.subarray(0, end).includes(run.tokens.mask);
   }
-}
-
-function setAll(canvas: Int32Array, { committed, position, token }: StepResult): void {
-  const written = new Set(committed);
-  position.forEach((p, i) => {
-    if (written.has(p)) canvas[p] = token[i];
-  });
 }
 
 function range({ start, end }: Range): Int32Array {

@@ -11,6 +11,7 @@ export { DiffusionSession, type StepOptions } from './session.js';
 export type * from './types.js';
 export type {
   NativeFile as ModelFile,
+  NativeMemory as ModelMemory,
   NativeSpec as ModelSpec,
   NativeTensor as ModelTensor,
   NativeValue as MetadataValue,

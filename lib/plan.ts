@@ -23,6 +23,8 @@ import type {
   RefinePolicy,
   Refinement,
   RunFacts,
+  DraftPolicy,
+  Speculation,
 } from './decoding/policy.js';
 import { chatTokens, type ChatMessage, type ChatOptions } from './text/template.js';
 import type { Tokenizer } from './text/tokenizer.js';
@@ -65,6 +67,11 @@ export interface GenerateOptions {
   length?: LengthPlan;
   /** What goes along with the decoder, in this order. Default: nothing. */
   refine?: Refinement | readonly Refinement[];
+  /**
+   * Computes canvases that later steps may have together with the present one: the same answer in
+   * fewer forwards. Default: nothing.
+   */
+  speculate?: Speculation;
   /** 0 (default): the most probable token. > 0: a sample of softmax(z / temperature). */
   temperature?: number;
   /** Sample among the k most probable tokens. Default: all. */
@@ -137,6 +144,7 @@ const optionNames = [
   'cache',
   'length',
   'refine',
+  'speculate',
   'temperature',
   'topK',
   'topP',
@@ -168,6 +176,7 @@ export function checkOptions({ info }: GenerationModel, options: GenerateOptions
     cache: cachePlan(options.cache ?? exactCache()),
     length: policy('length', options.length ?? fixedLength(), 'growUntilEos()'),
     refine: refinements(options.refine),
+    speculate: options.speculate && policy('speculate', options.speculate, 'freeDave()'),
     temperature: number('temperature', options.temperature ?? 0, { min: 0 }),
     topK: topK === undefined ? undefined : integer('topK', topK, { min: 1 }),
     topP,
@@ -227,6 +236,7 @@ export interface Plan {
   adapt: AdaptPolicy | undefined;
   length: LengthPolicy;
   refine: readonly RefinePolicy[];
+  speculate: DraftPolicy | undefined;
   /** Nothing but the decoder has a say in what a step commits. */
   simple: boolean;
   stopAtEos: boolean;
@@ -247,9 +257,10 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
   refuseMask(ids, mask);
   const { eos, eot = tokenizer?.eot } = info.tokens;
   const { adapt, ...layout } = settings.blocks(ids.length, settings.maxTokens);
-  const attention = { attentionBlock: attentionBlock(info) };
-  const cache = settings.cache === 'auto' ? pickCache({ ...layout, ...attention }) : settings.cache;
-  const run = factsOfRun(info, ids.length, { ...settings, cache }, { mask, eos, eot });
+  const facts = { ...layout, adapts: adapt !== undefined, attentionBlock: attentionBlock(info) };
+  const cache = settings.cache === 'auto' ? pickCache(facts) : settings.cache;
+  const tokens = { mask, eos, eot };
+  const run = factsOfRun(info, ids.length, { ...settings, cache }, tokens, tokenizer);
   const length = settings.length(run);
   const decode = settings.decode(run);
   const refine = settings.refine.map((refinement) => refinement(run));
@@ -283,7 +294,8 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
     adapt: adapt?.(run),
     length,
     refine,
-    simple: refine.length === 0 && length.resize === undefined,
+    speculate: settings.speculate?.(run),
+    simple: refine.length === 0 && length.resize === undefined && !settings.speculate,
     stopAtEos,
   };
 }
@@ -293,6 +305,7 @@ function factsOfRun(
   prompt: number,
   settings: Settings & { cache: CachePlan },
   tokens: RunFacts['tokens'],
+  tokenizer: Tokenizer | undefined,
 ): RunFacts {
   const { maxTokens, steps, temperature, seed, decode, blocks, length, cache, refine } = settings;
   const layout = blocks(prompt, maxTokens);
@@ -309,6 +322,7 @@ function factsOfRun(
     length: factsOf(length),
     cache: factsOf(cache),
     refine: refine.map(factsOf),
+    ...(settings.speculate && { speculate: factsOf(settings.speculate) }),
   };
   refuseCombinations(policies);
   return {
@@ -323,6 +337,7 @@ function factsOfRun(
     ends: new Set([tokens.eos, tokens.eot].filter((token) => token !== undefined)),
     architecture: info.architecture,
     vocabulary: info.vocabulary,
+    tokenizer,
     attentionBlock: attentionBlock(info),
     logitShift: info.logitShift,
     policies,

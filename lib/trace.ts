@@ -17,6 +17,8 @@ export interface TraceStep {
   rows: number;
   /** Whether every row of the canvas was computed. */
   refresh: boolean;
+  /** Its forward was made in advance, with that of an earlier step. Left out if it was not. */
+  reused?: true;
   /**
    * [canvas position, token, probability] in ascending order of position. The probability is that of
    * the step's statistics; NaN if a policy wrote a token that was not proposed.
@@ -42,6 +44,8 @@ export interface Counts {
   tokensPerForward: number;
   /** More than the forwards where several canvases were computed at once. */
   canvases: number;
+  /** Steps whose forward had been made in advance. */
+  reused: number;
   remasks: number;
   edits: number;
   /** Positions that the canvas gained while it was worked on. */
@@ -55,17 +59,19 @@ export interface Outcome {
   written: readonly Written[];
   splice?: Splice;
   forwards: readonly (readonly Forward[])[];
+  /** In their place: made in advance. */
+  reused?: Forward;
 }
 
 /** @param length of the canvas before the splice */
 export function traceStep(
   step: number,
   block: number,
-  { written, splice, forwards }: Outcome,
+  { written, splice, forwards, reused }: Outcome,
   length: number,
   mask: number,
 ): TraceStep {
-  const [main] = forwards.flat();
+  const [main = reused] = forwards.flat();
   const edited = written.filter(({ before, token }) => before !== mask && token !== mask);
   const remasked = written.filter(({ token }) => token === mask);
   const committed = written.filter(({ before }) => before === mask);
@@ -77,7 +83,8 @@ export function traceStep(
     forwards: forwards.length,
     canvases: forwards.flat().length,
     rows,
-    refresh: main !== undefined && computesAll(main.request.rows, length),
+    refresh: forwards.length > 0 && computesAll(main!.request.rows, length),
+    ...(reused && { reused: true as const }),
     committed: entries(committed),
     ...(edited.length > 0 && { edited: entries(edited) }),
     ...(remasked.length > 0 && { remasked: remasked.map(({ position }) => position) }),
@@ -115,6 +122,7 @@ export function countsOf(trace: readonly TraceStep[], tokens: number): Counts {
     commits: trace.map(({ committed }) => committed.length),
     tokensPerForward: forwards === 0 ? 0 : tokens / forwards,
     canvases: sum(({ canvases }) => canvases),
+    reused: sum(({ reused }) => (reused ? 1 : 0)),
     remasks: sum(({ remasked = [] }) => remasked.length),
     edits: sum(({ edited = [] }) => edited.length),
     insertions: sum(({ splice }) => (splice ? splice.tokens.length - splice.remove : 0)),

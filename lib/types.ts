@@ -142,7 +142,10 @@ export interface StepTiming {
   total: number;
 }
 
-/** Statistics of the n reported positions: those of `query` in ascending order, then those of `shadow`. */
+/**
+ * Statistics of the n reported positions: those of `query` in ascending order, then those of `shadow`.
+ * The arrays of one result may share a buffer, so copy one before transferring it to another thread.
+ */
 export interface StepResult {
   /** (n) */
   position: Int32Array;

@@ -180,12 +180,13 @@ function cacheTable(measurements: CacheMeasurement[]): string {
       String(measured.forwards),
       String(measured.rows),
       digits3(measured.milliseconds),
+      digits3(measured.processorMilliseconds),
       digits3(measured.millisecondsPerForward),
       digits3(measured.tokensPerSecond),
       `${digits3(exact.milliseconds / measured.milliseconds)} ×`,
     ];
   });
   const compared = exact.quality ? ['>agree', '>equal', '>Δ log p'] : [];
-  const header = ['cache', ...compared, '>forwards', '>rows', '>ms', '>ms/forward'];
+  const header = ['cache', ...compared, '>forwards', '>rows', '>ms', '>cpu ms', '>ms/forward'];
   return table([...header, '>tokens/s', '>speed'], rows);
 }

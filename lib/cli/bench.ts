@@ -84,8 +84,7 @@ export function benchCommand(): Command {
     .option('--peak', "also measure the processor's arithmetic peak, and compare");
   machineOptions(command);
   overrideOptions(command);
-  // Options after `cache` are those of `cache`, though both know --json or --threads.
-  command.enablePositionalOptions().addCommand(benchCacheCommand());
+  command.addCommand(benchCacheCommand());
   return command
     .optionsGroup('Output:')
     .option('--json', 'everything as JSON')

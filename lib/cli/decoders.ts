@@ -2,18 +2,29 @@
 import { Option, type Command } from 'commander';
 import {
   absoluteBlocks,
+  ancestral,
   blocks,
+  dilated,
   dream,
   entropyBound,
   factor,
+  klass,
   leftToRight,
+  localLeap,
   lowConfidence,
+  osdt,
+  pcSampler,
   randomOrder,
+  rightToLeft,
+  sdar,
   threshold,
+  type Background,
   type Decoder,
+  type ThresholdProfile,
 } from '../decoding/index.js';
 import type { GenerateOptions } from '../plan.js';
 import { cachePlan, caches, type CacheName } from './caches.js';
+import { readJson } from './files.js';
 import { fields } from './format.js';
 import { named, real, UsageError, whole } from './options.js';
 
@@ -27,6 +38,8 @@ export interface GenerationFlags {
   factor?: number;
   gamma?: number;
   algTemp?: number;
+  background?: string;
+  profile?: string;
   temperature?: number;
   topP?: number;
   topK?: number;
@@ -38,7 +51,7 @@ export interface GenerationFlags {
 }
 
 /** Options that only some decoders know. */
-type Own = 'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp';
+type Own = 'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp' | 'background' | 'profile';
 
 interface DecoderEntry {
   about: string;
@@ -86,6 +99,47 @@ const decoders = {
     own: [],
     make: () => leftToRight(),
   },
+  'right-to-left': {
+    about: 'one a step, from the end of each block',
+    own: [],
+    make: () => rightToLeft(),
+  },
+  'local-leap': {
+    about: 'all that are sure, and near them all that are fairly sure (LocalLeap)',
+    own: [],
+    make: () => localLeap(),
+  },
+  klass: {
+    about: 'all above --tau that have stopped changing (KLASS)',
+    own: ['tau'],
+    make: ({ tau }) => klass({ tau }),
+  },
+  sdar: {
+    about: 'all above --tau, by the sampled distribution (SDAR)',
+    own: ['tau'],
+    make: ({ tau }) => sdar({ tau }),
+  },
+  dilated: {
+    about: 'positions far apart first, log2(block length) forwards a block (DUS)',
+    own: [],
+    make: () => dilated(),
+  },
+  'pc-sampler': {
+    about: 'like low-confidence, but common tokens of --background later (PC-Sampler)',
+    own: ['steps', 'background'],
+    make: ({ background }) =>
+      pcSampler({ background: json<Background>('pc-sampler', '--background', background) }),
+  },
+  osdt: {
+    about: 'all above the thresholds of --profile, see lacuna calibrate (OSDT)',
+    own: ['profile'],
+    make: ({ profile }) => osdt({ profile: json<ThresholdProfile>('osdt', '--profile', profile) }),
+  },
+  ancestral: {
+    about: 'each token by chance, as the training noise was undone; use -t 1 (MDLM, MD4)',
+    own: ['steps'],
+    make: () => ancestral(),
+  },
   'dream-entropy': dreamEntry('entropy', 'a fixed number a step, lowest entropy first (Dream)'),
   'dream-maskgit-plus': dreamEntry('maskgit_plus', 'the same, most probable first'),
   'dream-topk-margin': dreamEntry('topk_margin', 'the same, clearest lead over the second first'),
@@ -100,7 +154,15 @@ const ownFlags: Record<Own, string> = {
   factor: '--factor',
   gamma: '--gamma',
   algTemp: '--alg-temp',
+  background: '--background',
+  profile: '--profile',
 };
+
+/** The file of an option that the decoder cannot do without; the library checks what is in it. */
+function json<T>(decoder: string, option: string, path: string | undefined): T {
+  if (path === undefined) throw new UsageError(`--decode ${decoder} needs ${option}`);
+  return readJson(option, path) as T;
+}
 
 export function generationOptions(command: Command): Command {
   return command
@@ -140,12 +202,14 @@ export function generationOptions(command: Command): Command {
     )
     .option(
       '--tau <p>',
-      'threshold: commit tokens at least this probable (default: 0.9)',
+      'threshold, klass, sdar: commit tokens at least this probable (default: 0.9; sdar 0.85)',
       real(0, 1),
     )
     .option('--factor <f>', 'factor: more commits more tokens in a step (default: 1)', real(0))
     .option('--gamma <nats>', 'entropy-bound: more commits more in a step (default: 0.1)', real(0))
     .option('--alg-temp <t>', 'dream-…: randomness of the order (default: 0)', real(0))
+    .option('--background <path>', 'pc-sampler: a file made by lacuna background')
+    .option('--profile <path>', 'osdt: a file made by lacuna calibrate')
     .optionsGroup('Sampling:')
     .option('-t, --temperature <t>', '0: always the most probable token (default: 0)', real(0))
     .option(

@@ -2,7 +2,9 @@
 /** The command `lacuna`. Exit codes: 0 done, 1 an error, 2 wrong use, 130 interrupted. */
 import { Command, CommanderError } from 'commander';
 import { LacunaError } from '../errors.js';
+import { backgroundCommand } from './background.js';
 import { benchCommand } from './bench.js';
+import { calibrateCommand } from './calibrate.js';
 import { demoCommand } from './demo.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
@@ -15,6 +17,7 @@ function program(): Command {
     .description('Runs masked-diffusion language models from GGUF files.')
     .version(version, '-V, --version')
     .showSuggestionAfterError()
+    .enablePositionalOptions() // options after `bench cache` are its own, though `bench` has --json too
     .addHelpText(
       'after',
       `
@@ -26,7 +29,15 @@ Examples:
 
 \`lacuna <command> --help\` explains a command and its options.`,
     );
-  for (const command of [runCommand(), demoCommand(), inspectCommand(), benchCommand()]) {
+  const commands = [
+    runCommand(),
+    demoCommand(),
+    inspectCommand(),
+    benchCommand(),
+    calibrateCommand(),
+    backgroundCommand(),
+  ];
+  for (const command of commands) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));
     for (const inner of command.commands) inner.copyInheritedSettings(command);
   }

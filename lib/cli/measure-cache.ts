@@ -15,6 +15,8 @@ export interface CacheMeasurement {
   rows: number;
   /** Of all prompts together, each the median of its runs. */
   milliseconds: number;
+  /** Of all threads together, medians too: with one thread, what other programs disturb least. */
+  processorMilliseconds: number;
   millisecondsPerForward: number;
   tokensPerSecond: number;
   quality?: CacheQuality;
@@ -50,6 +52,7 @@ interface Answer {
   prompt: Int32Array;
   result: GenerationResult;
   times: number[];
+  processor: number[];
 }
 
 /** Answers with each of the caches. The first must be no cache: the others are compared to it. */
@@ -60,11 +63,12 @@ export async function measureCaches(
 ): Promise<CacheMeasurement[]> {
   const answers = await timed(model, plans, options);
   const measurements: CacheMeasurement[] = [];
+  const scores = new Map<string, number>(); // of canvases, as several caches may give the same
   for (const [i, plan] of plans.entries()) {
     const measured = speed(answers[i], options);
     options.onProgress(`quality of ${measured.cache} …`);
-    const exact = answers[0];
-    if (options.quality) measured.quality = await quality(model, plan, answers[i], exact, options);
+    const others = { exact: answers[0], scores };
+    if (options.quality) measured.quality = await quality(model, plan, answers[i], others, options);
     measurements.push(measured);
   }
   return measurements;
@@ -81,9 +85,12 @@ async function timed(
     for (const [k, prompt] of prompts.entries()) {
       onProgress(`run ${run + 1} of ${runs}, prompt ${k + 1} of ${prompts.length} …`);
       for (const [i, cache] of plans.entries()) {
+        const before = process.cpuUsage();
         const result = await model.generate(prompt, { ...generate, cache, signal }).result;
-        answers[i][k] ??= { prompt, result, times: [] };
+        const { user, system } = process.cpuUsage(before);
+        answers[i][k] ??= { prompt, result, times: [], processor: [] };
         answers[i][k].times.push(result.timing.total);
+        answers[i][k].processor.push((user + system) / 1000);
       }
     }
   }
@@ -102,6 +109,7 @@ function speed(answers: Answer[], { generate }: CacheBenchOptions): CacheMeasure
     forwards,
     rows: total(({ result }) => result.trace.reduce((rows, step) => rows + step.rows, 0)),
     milliseconds,
+    processorMilliseconds: total(({ processor }) => median(processor)),
     millisecondsPerForward: milliseconds / forwards,
     tokensPerSecond: (1000 * answers.length * generate.maxTokens) / milliseconds,
   };
@@ -111,7 +119,7 @@ async function quality(
   model: Model,
   cache: CachePlan | 'auto',
   answers: Answer[],
-  exact: Answer[],
+  { exact, scores }: { exact: Answer[]; scores: Map<string, number> },
   options: CacheBenchOptions,
 ): Promise<CacheQuality> {
   const { generate, signal } = options;
@@ -122,8 +130,15 @@ async function quality(
     for (let i = answer.start; i < answer.end; i++) {
       if (result.canvas[i] === exact[k].result.canvas[i]) equal++;
     }
-    const scores = await leftToRight(model, result.canvas, answer, signal);
-    nats += scores.reduce((sum, score) => sum + score, 0);
+    const text = result.canvas.join();
+    if (!scores.has(text)) {
+      const each = await leftToRight(model, result.canvas, answer, signal);
+      scores.set(
+        text,
+        each.reduce((sum, score) => sum + score, 0),
+      );
+    }
+    nats += scores.get(text)!;
     const followed = await follow(model, cache, exact[k], options);
     proposals += followed.proposals;
     agreed += followed.agreed;

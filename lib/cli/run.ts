@@ -1,11 +1,5 @@
 /** `lacuna run`: generates from a prompt. */
-import { readFile } from 'node:fs/promises';
-import { text as readAll } from 'node:stream/consumers';
 import { Command } from 'commander';
-import { LacunaError } from '../errors.js';
-import type { LoadOptions } from '../model.js';
-import type { Prompt } from '../plan.js';
-import type { ChatMessage } from '../text/template.js';
 import {
   generateOptions,
   generationOptions,
@@ -18,18 +12,13 @@ import {
   loadOptions,
   machineOptions,
   overrideOptions,
-  UsageError,
   type ModelFlags,
 } from './options.js';
+import { chatTemplate, promptOptions, readPrompt, type PromptFlags } from './prompt.js';
 import { ratio } from './canvas.js';
 import { printSummary, show, type Shown } from './show.js';
 
-interface RunFlags extends GenerationFlags, ModelFlags {
-  prompt?: string;
-  file?: string;
-  chat?: string;
-  system?: string;
-  chatTemplate?: string;
+interface RunFlags extends GenerationFlags, ModelFlags, PromptFlags {
   json?: boolean;
   live: boolean;
   color: boolean;
@@ -48,15 +37,8 @@ export function runCommand(): Command {
       '[model]',
       'GGUF file (default: the small Shakespeare model in the package, with --bos ' +
         '--block-length 8 -t 0.8)',
-    )
-    .optionsGroup('Prompt (one of these, or standard input):')
-    .option('-p, --prompt <text>', 'text to continue, as it is')
-    .option('-f, --file <path>', 'the same from a file')
-    .option('-c, --chat <text>', "a message, in the model's chat format")
-    .option('--system <text>', 'a system message in front of --chat')
-    .option('--chat-template <path>', "a Jinja file instead of the model's chat format")
-    .option('--bos', 'begin with the begin-of-text token (default: as the file says)')
-    .option('--no-bos', 'do not');
+    );
+  promptOptions(command);
   generationOptions(command);
   machineOptions(command);
   overrideOptions(command);
@@ -95,47 +77,6 @@ async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   if (flags.json) console.log(JSON.stringify(asJson(shown), null, 2));
   else if (!shown.drawn) process.stdout.write(withNewline(shown.result.text));
   if (!flags.quiet && !flags.json) printSummary(shown);
-}
-
-async function readPrompt(flags: RunFlags): Promise<{ prompt: Prompt; before: string }> {
-  const given = (['prompt', 'file', 'chat'] as const).filter((name) => flags[name] !== undefined);
-  if (given.length > 1) {
-    throw new UsageError(`give only one of ${given.map((name) => `--${name}`).join(' and ')}`);
-  }
-  if (flags.system !== undefined && flags.chat === undefined) {
-    throw new UsageError('--system needs --chat');
-  }
-  const { chat, system, file } = flags;
-  if (chat !== undefined) {
-    const messages: ChatMessage[] = [{ role: 'user', content: chat }];
-    if (system !== undefined) messages.unshift({ role: 'system', content: system });
-    return { prompt: messages, before: `> ${chat}\n\n` };
-  }
-  const text =
-    flags.prompt ?? (await (file === undefined ? readInput() : readText('--file', file)));
-  return { prompt: text, before: text };
-}
-
-async function chatTemplate(flags: RunFlags): Promise<LoadOptions> {
-  if (flags.chatTemplate === undefined) return {};
-  if (flags.chat === undefined) throw new UsageError('--chat-template needs --chat');
-  return { chatTemplate: await readText('--chat-template', flags.chatTemplate) };
-}
-
-function readInput(): Promise<string> {
-  if (!process.stdin.isTTY) return readAll(process.stdin);
-  throw new UsageError(
-    'no prompt: give --prompt "…", --chat "…" or --file, or pipe text in. `lacuna demo` needs none',
-  );
-}
-
-async function readText(option: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new LacunaError('FILE_ERROR', `${option}: ${reason}`, { cause });
-  }
 }
 
 /** A shell expects the last line to end. */

@@ -7,8 +7,15 @@ import type { RunPolicies } from './policy.js';
 const conflicts: readonly [Trait, Trait, string][] = [
   ['scheduled', 'inserts', 'shares out its steps among positions that it must know in advance'],
   ['scheduled', 'adapts', 'shares out its steps among blocks that it must know in advance'],
+  ['scheduled', 'remasks', 'shares out its steps among masks of which no more may come'],
+  ['inserts', 'tracks', 'moves positions, of which the other remembers something'],
   ['inserts', 'adapts', 'moves positions, and with them the ends that the model gave its blocks'],
   ['softMask', 'softMask', 'fills in the soft masks, of which a step has one set'],
+  ['speculates', 'remembers', 'asks what later steps would do, which is not known in advance'],
+  ['speculates', 'looks', 'guesses what a step decides from an older forward, and makes none'],
+  ['speculates', 'adapts', 'guesses canvases of blocks whose ends must be known'],
+  ['speculates', 'softMask', 'guesses canvases, whose soft masks are not known in advance'],
+  ['speculates', 'credit', 'guesses canvases, whose credits are not known in advance'],
   ['credit', 'credit', 'gives credits, of which a step has one set'],
 ];
 

@@ -1,3 +1,6 @@
+export { adaBlocks, type AdaBlockOptions } from './adablock.js';
+export { alphaOf, revealRate, type Alpha } from './alpha.js';
+export { countTokens, type Background } from './background.js';
 export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
 export { blockCausalCache, exactCache } from './caches/block-causal.js';
 export { dkvCache } from './caches/dkv.js';
@@ -7,17 +10,43 @@ export { dualCache, type DualCacheOptions } from './caches/dual.js';
 export { noCache } from './caches/none.js';
 export { prefixCache } from './caches/prefix.js';
 export type { RefreshOptions } from './caches/refresh.js';
+export { ancestral, type AncestralOptions } from './ancestral.js';
+export { cap, spaced, type CapOptions } from './cap.js';
+export { dilated, type DilatedOptions } from './dilated.js';
+export { klass, type KlassOptions } from './klass.js';
+export { localLeap, type LocalLeapOptions } from './local-leap.js';
+export { sdar, type SdarOptions } from './sdar.js';
+export { daedal, type DaedalOptions } from './daedal.js';
+export { fillAfterEos } from './eos.js';
+export { draftAndEdit, editTokens, type EditTokensOptions } from './edit-tokens.js';
 export { fixedLength, growUntilEos } from './length.js';
 export { dream, type DreamOptions } from './dream.js';
 export {
   leftToRight,
   lowConfidence,
   randomOrder,
+  rightToLeft,
   topK,
   type LladaOptions,
   type LowConfidenceOptions,
 } from './low-confidence.js';
-export { entropyBound, factor, threshold, type ThresholdOptions } from './threshold.js';
+export { calibrate, osdt, type CalibrateOptions, type ThresholdProfile } from './osdt.js';
+export { pcSampler, pcScore, type PcScoreOptions } from './pc-sampler.js';
+export type { CommitSchedule } from './schedule.js';
+export type { AnyScore, ScorePlan, ScorePolicy } from './scores.js';
+export {
+  entropyBound,
+  factor,
+  threshold,
+  type EntropyBoundOptions,
+  type ThresholdOptions,
+} from './threshold.js';
+export { prophet, type ProphetOptions } from './prophet.js';
+export { randomStart } from './random-start.js';
+export { remdm, type RemdmOptions } from './remdm.js';
+export { remask, type RemaskOptions } from './remask.js';
+export { wino, type WinoOptions } from './wino.js';
+export { freeDave, selfDraft, type SelfDraftOptions } from './speculate.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {
   AdaptPolicy,
@@ -30,6 +59,8 @@ export type {
   Decision,
   DecodePolicy,
   Decoder,
+  DraftPolicy,
+  DraftStep,
   Layout,
   LengthPlan,
   LengthPolicy,
@@ -39,6 +70,7 @@ export type {
   Rows,
   RunFacts,
   RunPolicies,
+  Speculation,
   Splice,
   StepState,
 } from './policy.js';

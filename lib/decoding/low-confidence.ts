@@ -1,8 +1,8 @@
-import { boolean, integer, knownKeys, oneOf } from '../validate.js';
-import type { CommitRule, Score } from '../types.js';
+import { boolean, integer, knownKeys } from '../validate.js';
 import type { Decision, Decoder, RunFacts } from './policy.js';
 import { named } from './named.js';
-import { evenShare, stepsPerBlock } from './schedule.js';
+import { commitCounts, stepsPerBlock, type CommitSchedule } from './schedule.js';
+import { checkScore, ranking, type AnyScore } from './scores.js';
 
 /** Options that `lowConfidence` and `randomOrder` share. */
 export interface LladaOptions {
@@ -11,6 +11,8 @@ export interface LladaOptions {
    * per position of the answer.
    */
   steps?: number;
+  /** How a block's commits are spread over its steps. Default `'even'`, as in the original. */
+  schedule?: CommitSchedule;
   /** Never propose end of text (the original's `logits_eos_inf`). Default false. */
   logitsEosInf?: boolean;
   /**
@@ -28,7 +30,7 @@ export interface LladaOptions {
 
 export interface LowConfidenceOptions extends LladaOptions {
   /** What confidence is. Default `'probability'`, as in the original. */
-  score?: 'probability' | 'margin' | 'negEntropy';
+  score?: AnyScore;
 }
 
 /**
@@ -42,8 +44,7 @@ export interface LowConfidenceOptions extends LladaOptions {
 export function lowConfidence(options: LowConfidenceOptions = {}): Decoder {
   const name = 'lowConfidence()';
   knownKeys(name, options, [...lladaKeys, 'score']);
-  const { score = 'probability' } = options;
-  oneOf(`${name}: score`, score, ['probability', 'margin', 'negEntropy']);
+  const score = checkScore(`${name}: score`, options.score ?? 'probability');
   return named('lowConfidence', options, scheduled(name, score, options), ['scheduled']);
 }
 
@@ -61,14 +62,16 @@ export function randomOrder(options: LladaOptions = {}): Decoder {
  * The k best proposals of the active block in every step, without a schedule.
  * @param options `k` default 1; `score` default `'probability'`
  */
-export function topK(options: { k?: number; score?: Score } = {}): Decoder {
+export function topK(options: { k?: number; score?: AnyScore } = {}): Decoder {
   const name = 'topK()';
   knownKeys(name, options, ['k', 'score']);
   const k = integer(`${name}: k`, options.k ?? 1, { min: 1 });
-  const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as const;
-  const score = oneOf(`${name}: score`, options.score ?? 'probability', scores);
-  const commit: CommitRule = { score, select: { kind: 'topK', k } };
-  return named('topK', options, () => () => ({ commit }));
+  const score = checkScore(`${name}: score`, options.score ?? 'probability');
+  const decoder: Decoder = (run) => {
+    const rank = ranking(run, score);
+    return (state) => rank(state, { kind: 'topK', k });
+  };
+  return named('topK', options, decoder);
 }
 
 /**
@@ -82,21 +85,38 @@ export function leftToRight(options: { k?: number } = {}): Decoder {
   return named('leftToRight', options, topK({ ...options, score: 'position' }));
 }
 
-const lladaKeys = ['steps', 'logitsEosInf', 'confidenceEosEotInf', 'literal'];
+/**
+ * The last k masked positions of the active block in every step.
+ * Source: one of the fixed orders of ParallelBench (arXiv 2510.04767) and of Du et al., "Understanding
+ * the Limitations of Diffusion LLMs through a Probabilistic Perspective".
+ * @param options `k` default 1
+ */
+export function rightToLeft(options: { k?: number } = {}): Decoder {
+  knownKeys('rightToLeft()', options, ['k']);
+  integer('rightToLeft(): k', options.k ?? 1, { min: 1 });
+  return named('rightToLeft', options, topK({ ...options, score: 'rightToLeft' }));
+}
 
-function scheduled(name: string, score: Score, options: LladaOptions): Decoder {
+/** Names of the options that they share. */
+export const lladaKeys = ['steps', 'schedule', 'logitsEosInf', 'confidenceEosEotInf', 'literal'];
+
+/** LLaDA's loop: a schedule says how many, the score which. */
+export function scheduled(name: string, score: AnyScore, options: LladaOptions): Decoder {
   if (options.steps !== undefined) integer(`${name}: steps`, options.steps, { min: 1 });
   for (const key of ['logitsEosInf', 'confidenceEosEotInf', 'literal'] as const) {
     boolean(`${name}: ${key}`, options[key] ?? false);
   }
+  const share = commitCounts(options.schedule ?? 'even');
   return (run) => {
     const steps = stepsPerBlock(run, name, options.steps);
+    const rank = ranking(run, score);
     const request = tokenSets(run, options);
-    return ({ block, blockStep, blockMasks }) => {
+    return (state) => {
+      const { block, blockStep, blockMasks } = state;
       const planned = steps?.[block] ?? blockMasks;
       if (blockStep >= planned) return undefined;
-      const k = evenShare(blockMasks, planned, blockStep);
-      return k === 0 ? {} : { request, commit: { score, select: { kind: 'topK', k } } };
+      const k = share(blockMasks, planned, blockStep);
+      return k === 0 ? {} : rank(state, { kind: 'topK', k }, request);
     };
   };
 }

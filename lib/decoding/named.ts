@@ -8,6 +8,10 @@ export type Trait =
   | 'revises'
   /** What it decides depends on more than the step's state and statistics. */
   | 'remembers'
+  /** Takes tokens back beside the decoder, which then has more to commit than it began with. */
+  | 'remasks'
+  /** Remembers something of positions, which must therefore stay where they are. */
+  | 'tracks'
   /** The canvas changes its length. */
   | 'grows'
   /** Canvas positions are inserted in front of others. */
@@ -17,7 +21,11 @@ export type Trait =
   /** Fills in the step's `softMask`. */
   | 'softMask'
   /** Fills in the step's `credit`. */
-  | 'credit';
+  | 'credit'
+  /** A decoder that looks at canvases that might be. */
+  | 'looks'
+  /** Computes canvases of later steps in advance. */
+  | 'speculates';
 
 export interface PolicyFacts {
   /** The function that made it; that of the function itself for policies of the caller. */

@@ -5,7 +5,14 @@
  */
 
 /** Which use of a position's noise; each is its own stream. 0 is native code's Gumbel noise. */
-export const Stream = { score: 1, order: 2, transfer: 3, suffix: 4 } as const;
+export const Stream = {
+  score: 1,
+  order: 2,
+  transfer: 3,
+  suffix: 4,
+  start: 5,
+  startToken: 6,
+} as const;
 
 /** Upper 32 bits of a 64-bit product of unsigned 32-bit integers; doubles hold only 53 bits. */
 function mulHigh(a: number, b: number): number {

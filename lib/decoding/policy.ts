@@ -4,6 +4,7 @@
  * every step. What a policy remembers between steps lives in that closure, and is noted only when it
  * is shown statistics: being asked twice for the same state must change nothing.
  */
+import type { Tokenizer } from '../text/tokenizer.js';
 import type { CommitRule, Range, StepRequest, StepResult } from '../types.js';
 import type { PolicyFacts } from './named.js';
 
@@ -27,6 +28,8 @@ export interface RunFacts {
   readonly ends: ReadonlySet<number>;
   readonly architecture: string;
   readonly vocabulary: number;
+  /** Undefined where there is none: then the prompt was given as token ids. */
+  readonly tokenizer: Tokenizer | undefined;
   /** Rows see keys of their own and earlier attention blocks of this size; 0: everything. */
   readonly attentionBlock: number;
   /** 1: row i − 1 predicts token i. */
@@ -41,6 +44,7 @@ export interface RunPolicies {
   readonly length: PolicyFacts;
   readonly cache: PolicyFacts;
   readonly refine: readonly PolicyFacts[];
+  readonly speculate?: PolicyFacts;
 }
 
 /** What a policy sees before a step. */
@@ -137,6 +141,22 @@ export interface RefinePolicy {
   again?(state: StepState): boolean;
 }
 export type Refinement = (run: RunFacts) => RefinePolicy;
+
+/** What a later step would write if the model still said what it said in the last forward. */
+export type DraftStep = (path: readonly (readonly Change[])[]) => Promise<Change[]>;
+
+/**
+ * Guesses what this step and the next ones write. Each path leads from the canvas of `state`, one list
+ * of changes a step; the canvases along it are computed together with that of `state`.
+ * @param report the decoder's, of the forward before this step
+ * @param draft what the decoder would write after a path; nothing if it cannot be told
+ */
+export type DraftPolicy = (
+  state: StepState,
+  report: StepResult,
+  draft: DraftStep,
+) => Change[][][] | Promise<Change[][][]>;
+export type Speculation = (run: RunFacts) => DraftPolicy;
 
 /** Which rows a forward computes and which keys they see; the defaults are all. */
 export interface Rows {

@@ -33,15 +33,16 @@ export function applyRule(
   mask: number,
   statistics: Statistics,
 ): Int32Array {
-  const ranked = rank(rule, canvas, mask, statistics);
-  const chosen = ranked
-    .slice(0, accepted(rule, ranked))
+  const best = ranked(rule, canvas, mask, statistics);
+  const chosen = best
+    .slice(0, accepted(rule, best))
     .filter((candidate) => candidate.token !== mask);
   for (const { position, token } of chosen) canvas[position] = token;
   return Int32Array.from(chosen, (candidate) => candidate.position).sort();
 }
 
-function rank(
+/** The candidates of `rule`, the best first. */
+export function ranked(
   rule: CommitRule,
   canvas: Int32Array,
   mask: number,
@@ -79,27 +80,27 @@ function scoreOf(rule: CommitRule, statistics: Statistics, i: number): number {
 }
 
 /** How many of the best candidates the rule takes. */
-function accepted({ select }: CommitRule, ranked: readonly Candidate[]): number {
+function accepted({ select }: CommitRule, best: readonly Candidate[]): number {
   switch (select.kind) {
     case 'all':
-      return ranked.length;
+      return best.length;
     case 'topK':
-      return Math.min(select.k, ranked.length);
+      return Math.min(select.k, best.length);
     case 'threshold': {
       const { tau, strict } = select;
       const passes = (score: number) => (strict ? score > tau : score >= tau);
-      return prefix(ranked, (c, n) => n <= (select.min ?? 1) || passes(c.score));
+      return prefix(best, (c, n) => n <= (select.min ?? 1) || passes(c.score));
     }
     case 'factor': {
       const { factor } = select;
-      const count = prefix(ranked, (c, n) => n === 1 || (n + 1) * (1 - c.score) <= factor);
-      return select.literal && count === ranked.length - 1 ? ranked.length : count;
+      const count = prefix(best, (c, n) => n === 1 || (n + 1) * (1 - c.score) <= factor);
+      return select.literal && count === best.length - 1 ? best.length : count;
     }
     case 'entropyBound': {
       const { gamma } = select;
       let sum = 0;
       let max = -Infinity;
-      return prefix(ranked, (c) => {
+      return prefix(best, (c) => {
         sum += c.entropy;
         max = Math.max(max, c.entropy);
         return !(sum - max > gamma); // not <=: native code goes on at NaN too
@@ -110,9 +111,9 @@ function accepted({ select }: CommitRule, ranked: readonly Candidate[]): number 
 
 /** Length of the longest prefix of which every candidate passes; n counts from 1. */
 function prefix(
-  ranked: readonly Candidate[],
+  best: readonly Candidate[],
   passes: (candidate: Candidate, n: number) => boolean,
 ): number {
-  const end = ranked.findIndex((candidate, i) => !passes(candidate, i + 1));
-  return end < 0 ? ranked.length : end;
+  const end = best.findIndex((candidate, i) => !passes(candidate, i + 1));
+  return end < 0 ? best.length : end;
 }

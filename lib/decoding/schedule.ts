@@ -1,4 +1,5 @@
 import { LacunaError } from '../errors.js';
+import { alphaOf, type Alpha } from './alpha.js';
 import type { RunFacts } from './policy.js';
 
 /**
@@ -8,6 +9,42 @@ import type { RunFacts } from './policy.js';
  */
 export function evenShare(total: number, steps: number, i: number): number {
   return Math.floor(total / steps) + (i < total % steps ? 1 : 0);
+}
+
+/**
+ * How many tokens each step commits: `'even'`, as in LLaDA; `'dilated'`: few at first, when little is
+ * known, many in the middle, few at the end, where what is left depends on each other; or as many as
+ * a masking schedule leaves known, `'cosine'` being that of MaskGIT (few first, most at the end).
+ */
+export type CommitSchedule = 'even' | 'dilated' | Alpha;
+
+/**
+ * How many of `total` tokens step `i` of `steps` commits; all steps together commit `total`. With
+ * share f(u) known after the share u of the steps it is the difference of the rounded total · f:
+ * `'dilated'` f(u) = (1 − cos πu) / 2, a masking schedule f(u) = α(1 − u).
+ * Throws `INVALID_ARGUMENT`.
+ * Source: MaskGIT (arXiv 2202.04200) for counts by α; the dilated curve is ours.
+ */
+export function commitCounts(
+  schedule: CommitSchedule,
+): (total: number, steps: number, i: number) => number {
+  if (schedule === 'even') return evenShare;
+  const known = schedule === 'dilated' ? halfWave : knownShare(schedule);
+  return (total, steps, i) => {
+    // The margin lets halves round up, however the cosine was rounded.
+    const near = (x: number) => Math.floor(x + 0.5 + 1e-9);
+    const after = (done: number) => (done >= steps ? total : near(total * known(done / steps)));
+    return after(i + 1) - after(i);
+  };
+}
+
+function halfWave(u: number): number {
+  return (1 - Math.cos(Math.PI * u)) / 2;
+}
+
+function knownShare(alpha: Alpha): (u: number) => number {
+  const at = alphaOf(alpha);
+  return (u) => (u === 0 ? 0 : at(1 - u));
 }
 
 /**

@@ -51,16 +51,29 @@ export function factor(options: { factor?: number; literal?: boolean } = {}): De
   return named('factor', options, () => () => ({ commit }));
 }
 
+export interface EntropyBoundOptions {
+  /** In `unit`. Default 0.1; published: 0.01 to 0.15 nats, 1 bit. */
+  gamma?: number;
+  /** Default `'nats'`. */
+  unit?: 'nats' | 'bits';
+  /** What estimates how wrong a proposal may be, and so the order. Default `'negEntropy'`. */
+  proxy?: 'negEntropy' | 'probability' | 'margin';
+}
+
 /**
  * Commits the proposals of lowest entropy as long as Σ H − max H ≤ gamma: a bound on how much the
  * tokens committed together may depend on each other. At least one.
- * Source: EB-Sampler (arXiv 2505.24857), entropy as the error proxy.
- * @param options `gamma` in nats, default 0.1
+ * Source: EB-Sampler (arXiv 2505.24857), as four reimplementations have it (PC-Sampler, DUS in bits,
+ * SGLang, diffusers); the other two proxies are named by the paper only.
  */
-export function entropyBound(options: { gamma?: number } = {}): Decoder {
+export function entropyBound(options: EntropyBoundOptions = {}): Decoder {
   const name = 'entropyBound()';
-  knownKeys(name, options, ['gamma']);
-  const gamma = number(`${name}: gamma`, options.gamma ?? 0.1, { min: 0 });
-  const commit: CommitRule = { score: 'negEntropy', select: { kind: 'entropyBound', gamma } };
+  knownKeys(name, options, ['gamma', 'unit', 'proxy']);
+  const unit = oneOf(`${name}: unit`, options.unit ?? 'nats', ['nats', 'bits']);
+  const given = number(`${name}: gamma`, options.gamma ?? 0.1, { min: 0 });
+  const gamma = unit === 'bits' ? given * Math.LN2 : given;
+  const proxies = ['negEntropy', 'probability', 'margin'] as const;
+  const score = oneOf(`${name}: proxy`, options.proxy ?? 'negEntropy', proxies);
+  const commit: CommitRule = { score, select: { kind: 'entropyBound', gamma } };
   return named('entropyBound', options, () => () => ({ commit }));
 }

@@ -24,6 +24,25 @@ Napi::Value typed(Napi::Env env, std::span<const T> values) {
   return array;
 }
 
+// Arrays that lie one behind the other in a buffer of exactly their size, those of larger elements
+// first. One allocation for all: a buffer costs more than copying what a step reports.
+class SharedBuffer {
+ public:
+  SharedBuffer(Napi::Env env, size_t bytes) : buffer(Napi::ArrayBuffer::New(env, bytes)) {}
+
+  template <class T>
+  Napi::Value add(std::span<const T> values) {
+    auto array = Napi::TypedArrayOf<T>::New(buffer.Env(), values.size(), buffer, used);
+    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size_bytes());
+    used += values.size_bytes();
+    return array;
+  }
+
+ private:
+  Napi::ArrayBuffer buffer;
+  size_t used = 0;
+};
+
 Napi::Value number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
 
 // Like an object literal's properties: a key of a hostile file may be "__proto__".
@@ -181,11 +200,16 @@ Napi::Object toJs(Napi::Env env, const StepResult& result, double totalMilliseco
                  [](int64_t ns) { return static_cast<double>(ns) / 1e6; });
   timing.back() = totalMilliseconds;
   Napi::Object object = Napi::Object::New(env);
-  object.Set("position", typed<int32_t>(env, result.position));
-  object.Set("token", typed<int32_t>(env, result.token));
-  object.Set("probability", typed<double>(env, result.probability));
-  object.Set("margin", typed<double>(env, result.margin));
-  object.Set("entropy", typed<double>(env, result.entropy));
+  SharedBuffer arrays(env, result.position.size() * (3 * sizeof(double) + 2 * sizeof(int32_t)) +
+                               timing.size() * sizeof(double) +
+                               result.committed.size() * sizeof(int32_t));
+  object.Set("probability", arrays.add<double>(result.probability));
+  object.Set("margin", arrays.add<double>(result.margin));
+  object.Set("entropy", arrays.add<double>(result.entropy));
+  object.Set("timing", arrays.add<double>(timing));
+  object.Set("position", arrays.add<int32_t>(result.position));
+  object.Set("token", arrays.add<int32_t>(result.token));
+  object.Set("committed", arrays.add<int32_t>(result.committed));
   // What most steps do not ask for is left out: an empty array costs as much as one of 32.
   const auto setUnlessEmpty = [&](const char* name, const auto& values) {
     if (!values.empty()) object.Set(name, toJs(env, values));
@@ -195,9 +219,7 @@ Napi::Object toJs(Napi::Env env, const StepResult& result, double totalMilliseco
   setUnlessEmpty("probe", result.probe);
   setUnlessEmpty("kl", result.kl);
   setUnlessEmpty("logits", result.logits);
-  object.Set("committed", typed<int32_t>(env, result.committed));
   object.Set("rows", number(env, static_cast<double>(result.rows)));
-  object.Set("timing", typed<double>(env, timing));
   return object;
 }
 

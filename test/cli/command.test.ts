@@ -30,10 +30,18 @@ describe('help and usage', () => {
   test('help explains every command', () => {
     const { code, stdout } = lacuna(['--help']);
     expect(code).toBe(0);
-    for (const word of ['run', 'demo', 'inspect', 'bench', 'Examples:']) {
+    for (const word of [
+      'run',
+      'demo',
+      'inspect',
+      'bench',
+      'calibrate',
+      'background',
+      'Examples:',
+    ]) {
       expect(stdout).toContain(word);
     }
-    for (const command of ['run', 'demo', 'inspect', 'bench']) {
+    for (const command of ['run', 'demo', 'inspect', 'bench', 'calibrate', 'background']) {
       const help = lacuna([command, '--help']);
       expect(help.code).toBe(0);
       expect(help.stdout).toMatch(new RegExp(`^Usage: lacuna ${command} `));
@@ -53,7 +61,10 @@ describe('help and usage', () => {
     [['run', '-n', 'many'], /--max-tokens.*whole number/],
     [['run', '-p', 'x', '-t', '-1'], /--temperature.*at least 0/],
     [['run', '-p', 'x', '--decode', 'best'], /Allowed choices are low-confidence/],
-    [['run', '-p', 'x', '--tau', '0.5'], /^lacuna: --tau needs --decode threshold$/m],
+    [
+      ['run', '-p', 'x', '--tau', '0.5'],
+      /^lacuna: --tau needs --decode threshold or klass or sdar$/m,
+    ],
     [
       ['run', '-p', 'x', '--decode', 'random', '--gamma', '1'],
       /--gamma needs --decode entropy-bound/,
@@ -65,6 +76,8 @@ describe('help and usage', () => {
     [['run', '-p', 'x', '--chat-template', 'y'], /--chat-template needs --chat/],
     [['inspect'], /missing required argument 'file'/],
     [['bench', 'a.gguf', '--synthetic', 'tiny'], /a model or --synthetic, not both/],
+    [['run', '-p', 'x', '--refresh', '4'], /--refresh needs --cache prefix or dual/],
+    [['run', '-p', 'x', '--cache', 'dllm', '--refresh', '4'], /--refresh needs --cache prefix/],
     [['bench', '--canvas', '8', '--rows', '9'], /no room for --rows 9/],
   ])('wrong use ends with 2: %j', (args, message) => {
     const { code, stdout, stderr } = lacuna(args);
@@ -159,6 +172,12 @@ describe('run in a pipe', () => {
     ['factor', '--factor', '1.5', '--cache', 'dual'],
     ['entropy-bound', '--gamma', '0.5'],
     ['left-to-right', '--top-k', '20', '-t', '1'],
+    ['right-to-left'],
+    ['local-leap', '--cache', 'dual'],
+    ['klass', '--tau', '0.3'],
+    ['sdar', '--tau', '0.3'],
+    ['dilated', '--block-length', '8'],
+    ['ancestral', '--steps', '6', '-t', '1'],
     ['dream-origin', '--steps', '6'],
     ['dream-maskgit-plus', '--steps', '6', '--top-p', '0.9', '-t', '0.5'],
     ['dream-topk-margin', '--alg-temp', '0.2'],
@@ -171,6 +190,17 @@ describe('run in a pipe', () => {
     expect((JSON.parse(stdout) as { forwards: number }).forwards).toBeGreaterThan(0);
   });
 
+  test.each(['auto', 'none', 'prefix', 'dual', 'vicinity', 'dkv', 'dllm', 'dpad'])(
+    'every cache runs: %s',
+    (cache) => {
+      const args = ['run', '-p', 'ROMEO:\n', '-n', '12', '--json', '--cache', cache];
+      const { code, stdout, stderr } = lacuna(args);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect((JSON.parse(stdout) as { forwards: number }).forwards).toBe(12);
+    },
+  );
+
   test('a reader that leaves early is no error', async () => {
     const child = spawn(process.execPath, [main, 'run', '-p', 'ROMEO:\n', ...short]);
     child.stdout.destroy();
@@ -182,13 +212,11 @@ describe('run in a pipe', () => {
   });
 });
 
-describe('demo', () => {
-  test('in a pipe: scene, continuation, numbers', () => {
-    const { code, stdout, stderr } = lacuna(['demo']);
-    expect(code).toBe(0);
-    expect(stdout.split(/\n\n/).length).toBeGreaterThan(2);
-    expect(stderr).toMatch(/tokens\/s/);
-  });
+test('demo in a pipe: scene, continuation, numbers', () => {
+  const { code, stdout, stderr } = lacuna(['demo']);
+  expect(code).toBe(0);
+  expect(stdout.split(/\n\n/).length).toBeGreaterThan(2);
+  expect(stderr).toMatch(/tokens\/s/);
 });
 
 describe('inspect', () => {
@@ -240,6 +268,45 @@ describe('inspect', () => {
     expect(stdout).toMatch(/cannot run this file: .*perceptron.* \(UNSUPPORTED_ARCHITECTURE\)/);
     expect(stdout).not.toContain('\x1b');
     expect(lacuna(['inspect', path, '--tensors']).stdout).toMatch(/^w +F32 +2 +8 B$/m);
+  });
+});
+
+describe('bench cache', () => {
+  test('every cache next to none', () => {
+    const prompts = join(folder, 'prompts.txt');
+    writeFileSync(prompts, 'ROMEO:\\nWhat light is this?\\n\\nJULIET:\\n\n\n');
+    const args = ['bench', 'cache', '--prompts', prompts, '--tokens', '8', '--runs', '1'];
+    const { code, stdout, stderr } = lacuna([...args, '--block-length', '4']);
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(stdout).toMatch(/^cache +agree +equal +Δ log p +forwards +rows +ms/m);
+    expect(stdout).toMatch(/^noCache\(\) +100\.0 % +100\.0 % +\+0\.000 +4 /m);
+    // the first forward of each block is a full one, the second computes the block
+    // of two tables; the rows of the first win
+    const cells = stdout.split('\n').map((line) => line.split(/ {2,}/));
+    const rows = new Map(cells.reverse().map(([name, , , , , count]) => [name, Number(count)]));
+    expect(rows.get('dualCache()')).toBe(rows.get('noCache()')! / 2 + 2 * 4);
+    expect(rows.get('dpad({ cache: dualCache() })')).toBeLessThanOrEqual(rows.get('dualCache()')!);
+    expect(stdout).toMatch(
+      /block-causal:4\n\n.*\nnoCache\(\) .*\nblockCausalCache\(\) +100\.0 % +100\.0 %/,
+    );
+  });
+
+  test('--json, speed only', () => {
+    const args = ['bench', 'cache', '--tokens', '4', '--runs', '1', '--no-quality', '--json'];
+    const { stdout } = lacuna([...args, '--threads', '1']);
+    const report = JSON.parse(stdout) as { caches: Record<string, unknown>[]; threads: number };
+    expect(report).toMatchObject({ threads: 1, settings: { prompts: 4, tokens: 4, steps: 2 } });
+    expect(report.caches[0]).toMatchObject({ cache: 'noCache()', forwards: 8 });
+    expect(report.caches.every((cache) => !('quality' in cache))).toBe(true);
+    expect(report.caches.at(-1)).toHaveProperty('reason');
+  });
+
+  test('a file without prompts is refused', () => {
+    const empty = join(folder, 'empty.txt');
+    writeFileSync(empty, '\n\n');
+    const { code, stderr } = lacuna(['bench', 'cache', '--prompts', empty]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/--prompts: .*empty\.txt holds no prompt/);
   });
 });
 

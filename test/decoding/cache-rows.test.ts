@@ -228,12 +228,16 @@ describe('auto', () => {
   });
 
   test('picks by the canvas and the blocks', async () => {
-    const long = { maxTokens: 60, decode: topK({ k: 8 }) };
-    expect((await told({ ...long, blocks: blocks(10) })).name).toBe('dualCache');
+    const long = { maxTokens: 80, decode: topK({ k: 8 }) };
+    expect(await told({ ...long, blocks: blocks(10) })).toMatchObject({
+      name: 'dualCache',
+      options: { around: 16, warmUp: 4 },
+      reason: 'a block and its vicinity are 42 of 84 positions',
+    });
     expect((await told({ ...long, blocks: wholeAnswer() })).name).toBe('dkvCache');
-    expect(await told({ ...long, maxTokens: 59 })).toMatchObject({
+    expect(await told({ ...long, maxTokens: 79, blocks: blocks(10) })).toMatchObject({
       name: 'noCache',
-      reason: 'a canvas of 63 positions is short',
+      reason: 'a block and its vicinity are 42 of 83 positions',
     });
     // blocks that cut the attention's in two are not exact
     const attention = { blockCausal: 8 };

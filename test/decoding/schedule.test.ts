@@ -24,6 +24,7 @@ function run(plan: BlockPlan, prompt: number, maxTokens: number, steps?: number)
     ends: new Set(),
     architecture: 'llada',
     vocabulary: 16,
+    tokenizer: undefined,
     attentionBlock: 0,
     logitShift: 0,
     policies,

@@ -38,7 +38,7 @@ std::vector<Target> targets(bool emulated) {
   for (const cpu::Kernels* kernels : cpu::usableKernels()) {
     list.push_back({kernels->name, kernels});
 #ifdef LACUNA_EMULATE_AVXVNNI
-    if (std::strcmp(kernels->name, "avx2") == 0) {
+    if (emulated && std::strcmp(kernels->name, "avx2") == 0) {
       list.push_back({"avxvnni (emulated)", &cpu::kernels_avxvnni_emulated()});
     }
 #endif

@@ -70,6 +70,19 @@ describe('canvas', () => {
     }
   });
 
+  test.each(devices)('a step may report nothing: %s', async (device) => {
+    for (const name of ['llada', 'dream'] as const) {
+      const model = await load(name, { device });
+      const session = halfMasked(model);
+      const { rows, position } = await session.step({ query: new Int32Array(0) });
+      expect([rows, position.length]).toEqual([16, 0]);
+      const other = halfMasked(model);
+      await other.step();
+      const request = { rows: { start: 15, end: 16 }, logits: true };
+      expect((await session.step(request)).logits).toEqual((await other.step(request)).logits);
+    }
+  });
+
   test('forks of forks keep their keys whoever steps first', async () => {
     const request = { rows: { start: 8, end: 16 }, kl: true, logits: true };
     const values = async (step: Promise<StepResult>) => {

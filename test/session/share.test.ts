@@ -1,7 +1,7 @@
 /** Models of one file share their weights. */
 import { copyFileSync, renameSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { writeSynthetic } from '../../lib/gguf/synthetic.js';
 import { loadModel, type LoadOptions, type Model } from '../../lib/index.js';
 import { native } from '../../lib/native.js';
@@ -26,7 +26,9 @@ async function stepped(model: Model) {
   return { token, probability };
 }
 
-beforeEach(() => expect(held()).toEqual({ count: 0, bytes: 0 }));
+beforeEach(() => {
+  expect(held()).toEqual({ count: 0, bytes: 0 });
+});
 
 describe('a file that is loaded twice', () => {
   test.each(['cpu', 'ref'] as const)('has its weights in memory once: %s', async (device) => {
@@ -110,7 +112,7 @@ describe('a file that has changed between two loads', () => {
 describe('loads at the same time', () => {
   const large = join(folder, 'large.gguf');
   const shape = { architecture: 'llada', layers: 8, dim: 1024, heads: 16, ffn: 2816 } as const;
-  const writeLarge = () => writeSynthetic(large, { ...shape, vocabulary: 4096 });
+  beforeAll(() => writeSynthetic(large, { ...shape, vocabulary: 4096 }));
   // The reference takes the longest to load.
   const device = 'ref';
 
@@ -126,15 +128,14 @@ describe('loads at the same time', () => {
     return { seen, loading };
   }
 
-  test('wait for the first', { timeout: 60_000 }, async () => {
-    await writeLarge();
+  test('wait for the first', async () => {
     const loads = Array.from({ length: 3 }, () => watched(large, { device }));
     const models = (await Promise.all(loads)).map(({ model }) => model);
     expect(held()).toEqual({ count: 1, bytes: models[0].info.weightBytes });
     await disposeAll(models);
   });
 
-  test('one that waits can be aborted alone', { timeout: 60_000 }, async () => {
+  test('one that waits can be aborted alone', async () => {
     const stop = new AbortController();
     const never = new AbortController().signal;
     let second: ReturnType<typeof begin> | undefined;
@@ -148,7 +149,7 @@ describe('loads at the same time', () => {
     await model.dispose();
   });
 
-  test('one that waits takes over when the first is aborted', { timeout: 60_000 }, async () => {
+  test('one that waits takes over when the first is aborted', async () => {
     const stop = new AbortController();
     const never = new AbortController().signal;
     let second: ReturnType<typeof begin> | undefined;

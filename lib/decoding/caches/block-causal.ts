@@ -31,13 +31,17 @@ export function blockCausalCache(): CachePlan {
 /** The fastest plan that approximates nothing: `blockCausalCache()` where it fits, else `noCache()`. */
 export function exactCache(): CachePlan {
   return named('exactCache', {}, (run) =>
-    (isBlockCausal(run) ? blockCausalCache() : noCache())(run),
+    (isBlockCausal(run) && !adapts(run) ? blockCausalCache() : noCache())(run),
   );
 }
 
 type BlockFacts = Pick<RunFacts, 'attentionBlock' | 'blocks' | 'length'>;
 
-/** Whether `blockCausalCache()` takes this run. */
+function adapts({ policies }: RunFacts): boolean {
+  return policies.blocks.traits.includes('adapts');
+}
+
+/** Whether `blockCausalCache()` takes these blocks, if they are all that there will be. */
 export function isBlockCausal(run: BlockFacts): boolean {
   return run.attentionBlock > 0 && cutBlock(run) === undefined;
 }
@@ -47,13 +51,20 @@ function cutBlock({ attentionBlock: n, blocks, length }: BlockFacts): Range | un
   return blocks.find(({ start, end }) => start % n !== 0 || (end % n !== 0 && end !== length));
 }
 
-function refuse(run: BlockFacts): void {
+function refuse(run: RunFacts): void {
   const n = run.attentionBlock;
   if (n === 0) {
     throw new LacunaError(
       'INVALID_ARGUMENT',
       'cache: blockCausalCache() needs a model with block-causal attention, but this one attends to ' +
         'the whole canvas; use noCache(), prefixCache() or dualCache()',
+    );
+  }
+  if (adapts(run)) {
+    throw new LacunaError(
+      'INVALID_ARGUMENT',
+      `cache: blockCausalCache() needs blocks that are known in advance, but ` +
+        `${run.policies.blocks.name}() lets the model end them; use absoluteBlocks(${n})`,
     );
   }
   const cut = cutBlock(run);
