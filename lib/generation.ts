@@ -2,6 +2,7 @@
 import { LacunaError } from './errors.js';
 import { answerEnd, Replay, type AnswerView, type Frame } from './frames.js';
 import type { RunPolicies } from './decoding/policy.js';
+import type { AnswerShape } from './trace-file.js';
 import { countsOf, type Counts, type TraceStep } from './trace.js';
 
 export interface GenerationResult {
@@ -24,6 +25,10 @@ export interface GenerationResult {
    */
   finishReason: 'eos' | 'length' | 'steps';
   trace: TraceStep[];
+  /** Token ids of the prompt. */
+  prompt: Int32Array;
+  /** Where the answer lies in the canvas, and what ends it. */
+  shape: AnswerShape;
   /** Milliseconds: from the call to the result, and of that inside native forwards. */
   timing: { total: number; native: number };
 }
@@ -120,6 +125,8 @@ export class Generation implements AsyncIterable<Frame> {
       policies: this.policies,
       finishReason: !complete ? 'steps' : end < answer.length ? 'eos' : 'length',
       trace,
+      prompt: view.prompt.slice(),
+      shape: shapeOf(view),
       timing: { total, native: trace.reduce((sum, step) => sum + (step.timing?.total ?? 0), 0) },
     };
   }
@@ -134,6 +141,10 @@ export class Generation implements AsyncIterable<Frame> {
     this.#wake = [];
     for (const wake of waiting) wake();
   }
+}
+
+function shapeOf({ maxTokens, initial, capacity, mask, blocks, ends }: AnswerView): AnswerShape {
+  return { maxTokens, initial, capacity, mask, blocks, ends: [...ends] };
 }
 
 /** Throws `ABORTED` with the signal's reason as the cause. */

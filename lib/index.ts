@@ -21,6 +21,7 @@ export { generate } from './generate.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';
 export type { Counts, Entry, TraceStep } from './trace.js';
+export { parseTrace, traceFile, type AnswerShape, type TraceFile } from './trace-file.js';
 export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from './plan.js';
 export * from './decoding/index.js';
 

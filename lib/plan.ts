@@ -10,6 +10,7 @@ import { dream } from './decoding/dream.js';
 import { fixedLength } from './decoding/length.js';
 import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
 import { factsOf } from './decoding/named.js';
+import { withPreset, type PresetName } from './decoding/presets.js';
 import { threshold } from './decoding/threshold.js';
 import type {
   AdaptPolicy,
@@ -44,6 +45,8 @@ import {
 export type Prompt = string | readonly ChatMessage[] | ArrayLike<number>;
 
 export interface GenerateOptions {
+  /** Settings that belong together; other options have their way over it. Default: none. */
+  preset?: PresetName;
   /** Length of the answer in tokens; with a length plan that grows, the most it can be. Default 128. */
   maxTokens?: number;
   /**
@@ -138,6 +141,7 @@ export interface GenerationModel {
 }
 
 const optionNames = [
+  'preset',
   'maxTokens',
   'decode',
   'blocks',
@@ -162,8 +166,9 @@ const optionNames = [
 /** Options with their defaults. */
 export type Settings = ReturnType<typeof checkOptions>;
 
-export function checkOptions({ info }: GenerationModel, options: GenerateOptions) {
-  knownKeys('generate options', options, optionNames);
+export function checkOptions({ info }: GenerationModel, given: GenerateOptions) {
+  knownKeys('generate options', given, optionNames);
+  const options = withPreset(given);
   const { decode, steps, signal, topK, bos, special, chat } = options;
   const usual = defaults(info);
   abortSignal('signal', signal);

@@ -72,7 +72,7 @@ async function run(path: string | undefined, flags: CalibrateFlags): Promise<voi
   const embedded = path === undefined && flags.chat === undefined;
   const options = generateOptions(embedded ? { ...embeddedFlags, ...flags } : flags);
   const { prompt } = await readPrompt(flags);
-  const load = { ...loadOptions(flags), ...(await chatTemplate(flags)) };
+  const load = { ...loadOptions(flags), ...chatTemplate(flags) };
   const { granularity, metric, cap, slack } = flags;
   const profile = await interruptible(
     () => note(process.stderr, ''),

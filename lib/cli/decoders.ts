@@ -10,6 +10,7 @@ import {
   factor,
   klass,
   leftToRight,
+  presets,
   localLeap,
   lowConfidence,
   osdt,
@@ -20,6 +21,7 @@ import {
   threshold,
   type Background,
   type Decoder,
+  type PresetName,
   type ThresholdProfile,
 } from '../decoding/index.js';
 import type { GenerateOptions } from '../plan.js';
@@ -30,6 +32,7 @@ import { named, real, UsageError, whole } from './options.js';
 
 export interface GenerationFlags {
   maxTokens: number;
+  preset?: PresetName;
   decode?: DecoderName;
   steps?: number;
   blockLength?: number;
@@ -172,6 +175,13 @@ export function generationOptions(command: Command): Command {
     )
     .addOption(
       named(
+        '--preset <name>',
+        'settings that belong together, see below; other options have their way over them',
+        Object.keys(presets),
+      ),
+    )
+    .addOption(
+      named(
         '--decode <name>',
         'which tokens are committed in a step, see below (default: by model)',
         Object.keys(decoders),
@@ -222,11 +232,12 @@ export function generationOptions(command: Command): Command {
     .option('--cfg-scale <w>', 'stay closer to the prompt; twice the work (default: 0)', real(0));
 }
 
-/** Explains the values of --decode and --cache. */
+/** Explains the values of --preset, --decode and --cache. */
 export function policyHelp(): string {
   const list = (entries: Record<string, { about: string }>): string =>
     fields(Object.entries(entries).map(([name, { about }]) => [`  ${name}`, about]));
-  return `Decoders, which tokens are committed in a step:\n${list(decoders)}\n\nCaches:\n${list(caches)}`;
+  const sets = `Presets:\n${list(presets)}`;
+  return `${sets}\n\nDecoders, which tokens are committed in a step:\n${list(decoders)}\n\nCaches:\n${list(caches)}`;
 }
 
 /** The library's options for these flags. Throws `UsageError` for flags that do not fit together. */
@@ -239,6 +250,7 @@ export function generateOptions(flags: GenerationFlags): GenerateOptions & { max
   const plan = flags.absoluteBlocks ? absoluteBlocks : blocks;
   return defined({
     maxTokens: flags.maxTokens,
+    preset: flags.preset,
     decode: decoder?.make(flags),
     steps: flags.steps,
     blocks: flags.blockLength === undefined ? undefined : plan(flags.blockLength),

@@ -9,14 +9,17 @@ export function fileError(option: string, cause: unknown): LacunaError {
   return new LacunaError('FILE_ERROR', `${option}: ${reason}`, { cause });
 }
 
-/** Rejects with `FILE_ERROR`, or `INVALID_ARGUMENT` for a file that is no JSON. */
-export function readJson(option: string, path: string): unknown {
-  let text: string;
+export function readText(option: string, path: string): string {
   try {
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (cause) {
     throw fileError(option, cause);
   }
+}
+
+/** Throws `FILE_ERROR`, or `INVALID_ARGUMENT` for a file that is no JSON. */
+export function readJson(option: string, path: string): unknown {
+  const text = readText(option, path);
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
@@ -24,8 +27,12 @@ export function readJson(option: string, path: string): unknown {
   }
 }
 
-/** To a file, or to standard output if there is no path. */
-export async function writeJson(path: string | undefined, value: object): Promise<void> {
+/** To the file that `option` named, or to standard output if there is no path. */
+export async function writeJson(
+  path: string | undefined,
+  value: object,
+  option = '--output',
+): Promise<void> {
   const text = `${JSON.stringify(value)}\n`;
   if (path === undefined) {
     process.stdout.write(text);
@@ -34,6 +41,6 @@ export async function writeJson(path: string | undefined, value: object): Promis
   try {
     await writeFile(path, text);
   } catch (cause) {
-    throw fileError('--output', cause);
+    throw fileError(option, cause);
   }
 }

@@ -58,17 +58,26 @@ export class LiveView {
 
   /** Draws until the generation ends; then its text stays, and the cursor is below it. */
   async follow(generation: Generation): Promise<GenerationResult> {
+    await this.watch(generation, async () => {
+      const { finishReason, tokens } = await generation.result;
+      return finishReason === 'steps' ? Infinity : tokens.length;
+    });
+    return generation.result;
+  }
+
+  /**
+   * Draws frames as they come.
+   * @param end how much of the answer stays at last: not the end of text and what follows it
+   */
+  async watch(frames: AsyncIterable<Frame>, end: () => number | Promise<number>): Promise<void> {
     const timer = setInterval(() => this.#draw(), idleTime);
     try {
       this.#draw();
-      for await (const frame of generation) {
+      for await (const frame of frames) {
         this.#take(frame);
         this.#draw();
       }
-      const result = await generation.result;
-      // Leaves out the end of text and what follows it.
-      if (result.finishReason !== 'steps') this.#cut(result.tokens.length);
-      return result;
+      this.#cut(await end());
     } finally {
       clearInterval(timer);
       this.#leaveText();

@@ -10,6 +10,7 @@ import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
+import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 
 function program(): Command {
@@ -31,6 +32,7 @@ Examples:
     );
   const commands = [
     runCommand(),
+    replayCommand(),
     demoCommand(),
     inspectCommand(),
     benchCommand(),

@@ -1,11 +1,10 @@
 /** The prompt on the command line. */
-import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { LoadOptions } from '../model.js';
 import type { Prompt } from '../plan.js';
 import type { ChatMessage } from '../text/template.js';
-import { fileError } from './files.js';
+import { readText } from './files.js';
 import { UsageError } from './options.js';
 
 export interface PromptFlags {
@@ -43,15 +42,14 @@ export async function readPrompt(flags: PromptFlags): Promise<{ prompt: Prompt; 
     if (system !== undefined) messages.unshift({ role: 'system', content: system });
     return { prompt: messages, before: `> ${chat}\n\n` };
   }
-  const text =
-    flags.prompt ?? (await (file === undefined ? readInput() : readText('--file', file)));
+  const text = flags.prompt ?? (file === undefined ? await readInput() : readText('--file', file));
   return { prompt: text, before: text };
 }
 
-export async function chatTemplate(flags: PromptFlags): Promise<LoadOptions> {
+export function chatTemplate(flags: PromptFlags): LoadOptions {
   if (flags.chatTemplate === undefined) return {};
   if (flags.chat === undefined) throw new UsageError('--chat-template needs --chat');
-  return { chatTemplate: await readText('--chat-template', flags.chatTemplate) };
+  return { chatTemplate: readText('--chat-template', flags.chatTemplate) };
 }
 
 function readInput(): Promise<string> {
@@ -59,12 +57,4 @@ function readInput(): Promise<string> {
   throw new UsageError(
     'no prompt: give --prompt "…", --chat "…" or --file, or pipe text in. `lacuna demo` needs none',
   );
-}
-
-async function readText(option: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw fileError(option, cause);
-  }
 }

@@ -16,10 +16,12 @@ import {
 } from './options.js';
 import { chatTemplate, promptOptions, readPrompt, type PromptFlags } from './prompt.js';
 import { ratio } from './canvas.js';
+import { writeJson } from './files.js';
 import { printSummary, show, type Shown } from './show.js';
 
 interface RunFlags extends GenerationFlags, ModelFlags, PromptFlags {
   json?: boolean;
+  trace?: string;
   live: boolean;
   color: boolean;
   quiet?: boolean;
@@ -45,6 +47,7 @@ export function runCommand(): Command {
   return command
     .optionsGroup('Output:')
     .option('--json', 'text, token ids and statistics as JSON')
+    .option('--trace <path>', 'write all that happened to a JSON file, for `lacuna replay`')
     .option('--no-live', 'do not draw, print the finished text')
     .option('--no-color', 'draw without colours (also: NO_COLOR)')
     .option('-q, --quiet', 'no summary on standard error')
@@ -65,15 +68,19 @@ Examples:
 
 async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   const embedded = path === undefined && flags.chat === undefined;
-  const generate = generateOptions(embedded ? { ...embeddedFlags, ...flags } : flags);
+  const { blockLength, ...others } = embeddedFlags;
+  // A preset has blocks of its own.
+  const usual = flags.preset === undefined ? { ...others, blockLength } : others;
+  const generate = generateOptions(embedded ? { ...usual, ...flags } : flags);
   const { prompt, before } = await readPrompt(flags);
   const options = {
-    load: { ...loadOptions(flags), ...(await chatTemplate(flags)) },
+    load: { ...loadOptions(flags), ...chatTemplate(flags) },
     generate,
     live: flags.live && !flags.json,
     colour: flags.color,
   };
   const shown = await show(path ?? embeddedModel, prompt, before, options);
+  if (flags.trace !== undefined) await writeJson(flags.trace, shown.trace, '--trace');
   if (flags.json) console.log(JSON.stringify(asJson(shown), null, 2));
   else if (!shown.drawn) process.stdout.write(withNewline(shown.result.text));
   if (!flags.quiet && !flags.json) printSummary(shown);

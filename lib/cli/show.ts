@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { GenerationResult } from '../generation.js';
 import { loadModel, type LoadOptions, type Model, type ModelInfo } from '../model.js';
 import type { GenerateOptions, Prompt } from '../plan.js';
+import { traceFile, type TraceFile } from '../trace-file.js';
 import { maskText, ratio } from './canvas.js';
 import { colourDepth, painter } from './colour.js';
 import { duration, plural } from './format.js';
@@ -24,6 +25,8 @@ export interface ShowOptions {
 export interface Shown {
   result: GenerationResult;
   info: ModelInfo;
+  /** As `lacuna replay` takes it. */
+  trace: TraceFile;
   /** The text stands in the terminal already. */
   drawn: boolean;
 }
@@ -58,7 +61,10 @@ export async function show(
   const generate = async (model: Model, signal: AbortSignal): Promise<Shown> => {
     const { info } = model;
     const generation = model.generate(prompt, { ...options.generate, signal });
-    if (!screen) return { result: await generation.result, info, drawn: false };
+    const done = (result: GenerationResult): Shown => ({
+      ...{ result, info, trace: traceFile(model, result), drawn: screen !== undefined },
+    });
+    if (!screen) return done(await generation.result);
     const pieces = tokenizerPieces(model.tokenizer);
     const view = new LiveView({
       screen,
@@ -70,7 +76,7 @@ export async function show(
       before: shortened(before),
       maxTokens: options.generate.maxTokens,
     });
-    return { result: await view.follow(generation), info, drawn: true };
+    return done(await view.follow(generation));
   };
   return interruptible(
     () => screen?.close(),
@@ -86,11 +92,16 @@ function shortened(prompt: string): string {
 
 /** Prints the summary on stderr, a line apart from text that was drawn. */
 export function printSummary(shown: Shown): void {
-  console.error(shown.drawn ? `\n${summaryLine(shown)}` : summaryLine(shown));
+  const summary = summaryLine(shown.result);
+  console.error(shown.drawn ? `\n${summary}` : summary);
 }
 
+type Summarised = Pick<GenerationResult, 'forwards' | 'finishReason' | 'timing'> & {
+  tokens: ArrayLike<number>;
+};
+
 /** `96 tokens in 1.02 s · 94.2 tokens/s · 2.0 tokens/forward · length reached` */
-function summaryLine({ result }: Shown): string {
+export function summaryLine(result: Summarised): string {
   const tokens = result.tokens.length;
   const time = result.timing.total;
   const parts = [

@@ -46,6 +46,7 @@ export { randomStart } from './random-start.js';
 export { remdm, type RemdmOptions } from './remdm.js';
 export { remask, type RemaskOptions } from './remask.js';
 export { wino, type WinoOptions } from './wino.js';
+export { presets, type Preset, type PresetName } from './presets.js';
 export { freeDave, selfDraft, type SelfDraftOptions } from './speculate.js';
 export type { PolicyFacts, Trait } from './named.js';
 export type {

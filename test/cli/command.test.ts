@@ -32,6 +32,7 @@ describe('help and usage', () => {
     expect(code).toBe(0);
     for (const word of [
       'run',
+      'replay',
       'demo',
       'inspect',
       'bench',
@@ -41,7 +42,15 @@ describe('help and usage', () => {
     ]) {
       expect(stdout).toContain(word);
     }
-    for (const command of ['run', 'demo', 'inspect', 'bench', 'calibrate', 'background']) {
+    for (const command of [
+      'run',
+      'replay',
+      'demo',
+      'inspect',
+      'bench',
+      'calibrate',
+      'background',
+    ]) {
       const help = lacuna([command, '--help']);
       expect(help.code).toBe(0);
       expect(help.stdout).toMatch(new RegExp(`^Usage: lacuna ${command} `));
