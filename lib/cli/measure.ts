@@ -174,14 +174,18 @@ export function operations(
   keys: number,
 ): { matrix: number; attention: number } {
   const { layers, dim, heads, kvHeads, headDim, vocabulary } = info;
-  const projections = 2 * dim * headDim * (heads + kvHeads);
+  const keyValue = 2 * dim * headDim * kvHeads;
+  const queryOutput = 2 * dim * headDim * heads;
   const feedForward =
     info.experts > 0
       ? dim * info.experts + info.expertsUsed * 3 * dim * info.expertFfn
       : 3 * dim * info.ffn;
+  // The last layer makes keys and values of every row, and the rest for those that are reported.
+  const whole = rows * (layers - 1) + reported;
+  const products = rows * layers * keyValue + whole * (queryOutput + feedForward);
   return {
-    matrix: rows * layers * 2 * (projections + feedForward) + reported * 2 * dim * vocabulary,
-    attention: rows * layers * 4 * keys * heads * headDim,
+    matrix: 2 * (products + reported * dim * vocabulary),
+    attention: whole * 4 * keys * heads * headDim,
   };
 }
 

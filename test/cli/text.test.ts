@@ -194,17 +194,26 @@ describe('operations of a forward', () => {
   const shape = { layers: 1, dim: 2, heads: 1, kvHeads: 1, headDim: 2, vocabulary: 8 };
   const dense = { ...shape, ffn: 4, experts: 0, expertsUsed: 0, expertFfn: 0 };
 
-  test('dense: q, k, v, o 16 weights, feed-forward 24, five keys, one reported row', () => {
-    expect(operations(dense, 3, 1, 5)).toBe(3 * (2 * (16 + 24) + 4 * 5 * 2) + 2 * 2 * 8);
+  test('dense: keys and values 8 weights, q and o 8, feed-forward 24, five keys', () => {
+    const whole = 2 * (8 + 8 + 24) + 2 * 2 * 8;
+    expect(operations(dense, 1, 1, 5)).toEqual({ matrix: whole, attention: 4 * 5 * 2 });
+    // Rows that are not reported end with their keys and values in the last layer.
+    expect(operations(dense, 3, 1, 5)).toEqual({ matrix: whole + 2 * 2 * 8, attention: 40 });
+    const { matrix, attention } = operations({ ...dense, layers: 2 }, 3, 1, 5);
+    expect(matrix).toBe(whole + 2 * 2 * 8 + 3 * 2 * (8 + 8 + 24));
+    expect(attention).toBe(4 * 40);
   });
 
   test('a mixture counts the router and the experts in use', () => {
     const mixture = { ...dense, ffn: 0, experts: 4, expertsUsed: 2, expertFfn: 3 };
-    expect(operations(mixture, 1, 0, 5)).toBe(2 * (16 + 2 * 4 + 2 * 3 * 2 * 3) + 4 * 5 * 2);
+    const { matrix } = operations(mixture, 1, 1, 5);
+    expect(matrix).toBe(2 * (16 + 2 * 4 + 2 * 3 * 2 * 3) + 2 * 2 * 8);
   });
 
   test('fewer key and value heads are fewer weights', () => {
     const grouped = { ...dense, heads: 2, ffn: 0 };
-    expect(operations(grouped, 1, 0, 1)).toBe(2 * (8 + 4 + 4 + 8) + 4 * 2 * 2);
+    const { matrix, attention } = operations(grouped, 1, 1, 1);
+    expect(matrix).toBe(2 * (8 + 4 + 4 + 8) + 2 * 2 * 8);
+    expect(attention).toBe(4 * 2 * 2);
   });
 });
