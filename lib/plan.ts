@@ -141,8 +141,8 @@ export interface GenerationModel {
 }
 
 const optionNames = [
-  'preset',
   'maxTokens',
+  'preset',
   'decode',
   'blocks',
   'cache',
