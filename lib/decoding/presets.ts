@@ -11,12 +11,12 @@ import { sdar } from './sdar.js';
 import { factor, threshold } from './threshold.js';
 import { wino } from './wino.js';
 
-type Roles = 'decode' | 'blocks' | 'cache' | 'length' | 'refine' | 'speculate';
-
 export interface Preset {
   about: string;
   /** What it sets; everything else has its default. */
-  options: Readonly<Pick<GenerateOptions, Roles>>;
+  options: Readonly<
+    Pick<GenerateOptions, 'decode' | 'blocks' | 'cache' | 'length' | 'refine' | 'speculate'>
+  >;
 }
 
 /**
