@@ -320,10 +320,7 @@ describe('policies of the caller', () => {
 
 describe('options', () => {
   test.each<[GenerateOptions, RegExp]>([
-    [
-      { maxToken: 3 } as GenerateOptions,
-      /unknown option "maxToken"; the options are preset, maxTokens/,
-    ],
+    [{ maxToken: 3 } as GenerateOptions, /unknown option "maxToken"; the options are maxTokens/],
     [{ maxTokens: 0 }, /maxTokens must be an integer of at least 1, but is 0/],
     [{ maxTokens: 2.5 }, /maxTokens/],
     [{ temperature: -1 }, /temperature must be a number of at least 0/],
