@@ -110,9 +110,9 @@ void decodeQuantised(const Entry& e, const uint8_t* src, int64_t n, float* dst) 
   constexpr int chunk = 256;  // a multiple of every block size
   const TypeInfo& info = e.info;
   const int group = static_cast<int>(info.group), size = static_cast<int>(info.blockSize);
-  uint8_t code[chunk];
-  int8_t scales[chunk / 16], minima[chunk / 16];
-  uint16_t d[chunk / 32], m[chunk / 32];
+  uint8_t code[chunk] = {};
+  int8_t scales[chunk / 16] = {}, minima[chunk / 16] = {};
+  uint16_t d[chunk / 32] = {}, m[chunk / 32] = {};  // the decoder fills what its type has
   for (int64_t first = 0; first < n; first += chunk) {
     const int count = static_cast<int>(n - first < chunk ? n - first : chunk);
     e.decode(src, count, {code, scales, minima, d, m});
