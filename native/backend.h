@@ -203,7 +203,10 @@ class Backend {
   // Bytes of the weight that upload would make, without reading the tensor.
   virtual uint64_t weightBytes(const TensorView& view, Use use) const = 0;
 
-  // Bracket a step. After end() results are in host memory; timing() is that step's.
+  // Bracket a step. A backend may only record what the verbs between them ask for, so memory and
+  // weights that they name live until end(); lists are read at once. After end() the results are in
+  // host memory (HeadResult, canvases) and timing() is that step's. end() throws what the step met,
+  // and then no canvas has changed. begin() forgets a step that was left without end().
   virtual void begin() = 0;
   virtual void end() = 0;
   virtual Timing timing() const = 0;
@@ -233,7 +236,8 @@ class Backend {
   // LM head fused with the softmax statistics over vocabulary tiles; no rows × vocabulary buffer.
   virtual void head(HeadResult& result, Tensor x, const Weight& w, std::span<const HeadRow> rows,
                     std::span<const HeadOptions> options) = 0;
-  // Applies rules to statistics and canvas: see session/commit.h. The default runs on the host.
+  // Applies rules to the statistics of this step's head() and to canvases: see session/commit.h.
+  // The batch lives until end(). The default runs on the host, at once.
   virtual void commit(struct CommitBatch& batch);
 };
 

@@ -176,11 +176,13 @@ Napi::Value applyRule(const Napi::CallbackInfo& info) {
     const int32_t mask = static_cast<int32_t>(integerArgument(info, 2, "mask", 0, INT32_MAX));
     const Reader rule(info[0], "rule"), statistics(info[3], "statistics");
     const std::vector<int32_t> positions = statistics.ints("position", length);
-    const std::vector<int32_t> token = statistics.ints("token", INT32_MAX);
-    const std::vector<double> probability = statistics.doubles("probability");
-    const std::vector<double> margin = statistics.doubles("margin");
-    const std::vector<double> entropy = statistics.doubles("entropy");
-    for (size_t size : {token.size(), probability.size(), margin.size(), entropy.size()}) {
+    HeadResult head;
+    head.token = statistics.ints("token", INT32_MAX);
+    head.probability = statistics.doubles("probability");
+    head.margin = statistics.doubles("margin");
+    head.entropy = statistics.doubles("entropy");
+    for (size_t size :
+         {head.token.size(), head.probability.size(), head.margin.size(), head.entropy.size()}) {
       if (size != positions.size()) invalid("statistics must all have the same length");
     }
     const std::vector<float> bias = biasOf(rule, length);
@@ -190,10 +192,7 @@ Napi::Value applyRule(const Napi::CallbackInfo& info) {
     item.canvas = tokens;
     item.mask = mask;
     item.positions = positions;
-    item.token = token;
-    item.probability = probability;
-    item.margin = margin;
-    item.entropy = entropy;
+    item.head = &head;
     std::vector<Candidate> ranked;
     lacuna::applyRule(item, ranked);
     std::copy(tokens.begin(), tokens.end(), canvas.Data());

@@ -11,12 +11,14 @@ namespace {
 
 double scoreOf(const CommitItem& item, size_t i) {
   const CommitRule& rule = item.rule;
+  const HeadResult& head = *item.head;
   const int32_t position = item.positions[i];
+  const size_t row = item.first + i;
   double score = 0;
   switch (rule.score) {
-    case Score::probability: score = item.probability[i]; break;
-    case Score::margin: score = item.margin[i]; break;
-    case Score::negEntropy: score = -item.entropy[i]; break;
+    case Score::probability: score = head.probability[row]; break;
+    case Score::margin: score = head.margin[row]; break;
+    case Score::negEntropy: score = -head.entropy[row]; break;
     case Score::random:
       score = Philox::score(rule.seed, rule.step, static_cast<uint32_t>(position));
       break;
@@ -57,7 +59,7 @@ size_t entropyCount(const CommitItem& item, const std::vector<Candidate>& ranked
   double sum = 0, largest = 0;
   size_t count = 0;
   for (; count < ranked.size(); count++) {
-    const double entropy = item.entropy[ranked[count].index];
+    const double entropy = item.head->entropy[item.first + ranked[count].index];
     sum += entropy;
     largest = std::max(largest, entropy);
     if (count > 0 && sum - largest > item.rule.gamma) break;
@@ -94,8 +96,9 @@ void applyRule(CommitItem& item, std::vector<Candidate>& ranked) {
   item.committed.clear();
   for (size_t n = 0; n < count; n++) {
     const size_t i = ranked[n].index;
-    if (item.token[i] == item.mask) continue;
-    item.canvas[static_cast<size_t>(item.positions[i])] = item.token[i];
+    const int32_t token = item.head->token[item.first + i];
+    if (token == item.mask) continue;
+    item.canvas[static_cast<size_t>(item.positions[i])] = token;
     item.committed.push_back(item.positions[i]);
   }
   std::sort(item.committed.begin(), item.committed.end());

@@ -50,9 +50,9 @@ struct CommitItem {
   std::span<int32_t> canvas;
   int32_t mask = -1;
   std::span<const int32_t> positions;  // reported, in the order of the statistics
-  std::span<const int32_t> token;
-  std::span<const double> probability, margin, entropy;
-  std::vector<int32_t> committed;  // out: positions written, ascending
+  const HeadResult* head = nullptr;    // its token, probability, margin and entropy count
+  size_t first = 0;                    // row of `head` that is positions[0]
+  std::vector<int32_t> committed;      // out: positions written, ascending
 };
 
 // A reported position that may be committed: its index in the statistics and its score.
@@ -66,7 +66,7 @@ struct CommitBatch {
   std::vector<Candidate> ranked;  // working memory
 };
 
-// One item on the host: what the default Backend::commit does for each.
+// One item on the host, whose statistics are there: what the default Backend::commit does for each.
 void applyRule(CommitItem& item, std::vector<Candidate>& ranked);
 
 }  // namespace lacuna

@@ -16,15 +16,6 @@ int32_t sourceOf(const ModelSpec& spec, int32_t position) {
   return std::max(position - spec.logitShift, 0);
 }
 
-// Ends the backend's step on every way out.
-struct StepBracket {
-  explicit StepBracket(Backend& backend) : backend(backend) { backend.begin(); }
-  ~StepBracket() { backend.end(); }
-  StepBracket(const StepBracket&) = delete;
-  StepBracket& operator=(const StepBracket&) = delete;
-  Backend& backend;
-};
-
 }  // namespace
 
 void Stepper::place(Placed& at, const StepRequest& request) {
@@ -177,6 +168,15 @@ void Stepper::prepareKl(StepRequest& request) {
   session.hasHidden.assign(session.canvas.size(), 0);
 }
 
+void Stepper::reportPositions(std::vector<StepResult>& results) {
+  for (size_t i = 0; i < requests.size(); i++) {
+    const StepRequest& request = requests[i];
+    std::vector<int32_t>& position = results[i].position;
+    position.assign(request.query.begin(), request.query.end());
+    position.insert(position.end(), request.shadow.begin(), request.shadow.end());
+  }
+}
+
 // Cuts the head's arrays, which run over all sessions, into one result per request.
 void Stepper::split(std::vector<StepResult>& results) {
   size_t row = 0, top = 0, probe = 0, logits = 0;
@@ -187,8 +187,6 @@ void Stepper::split(std::vector<StepResult>& results) {
   for (size_t i = 0; i < requests.size(); i++) {
     const StepRequest& request = requests[i];
     StepResult& result = results[i];
-    result.position.assign(request.query.begin(), request.query.end());
-    result.position.insert(result.position.end(), request.shadow.begin(), request.shadow.end());
     const size_t n = result.position.size();
     cut(result.token, head.token, row, n);
     cut(result.probability, head.probability, row, n);
@@ -208,17 +206,22 @@ void Stepper::split(std::vector<StepResult>& results) {
     top += listed;
     probe += probed;
     logits += kept;
-    result.committed.clear();
     result.rows = static_cast<int64_t>(request.rows.size() + request.shadow.size());
   }
 }
 
-void Stepper::commit(std::vector<StepResult>& results) {
+void Stepper::prepareCommits(std::vector<StepResult>& results) {
   committing.clear();
+  committedRows.clear();
+  size_t row = 0;
   for (size_t i = 0; i < requests.size(); i++) {
-    if (requests[i].commit) committing.push_back(i);
+    results[i].committed.clear();
+    if (requests[i].commit) {
+      committing.push_back(i);
+      committedRows.push_back(row);
+    }
+    row += results[i].position.size();
   }
-  if (committing.empty()) return;
   commits.items.resize(committing.size());
   for (size_t k = 0; k < committing.size(); k++) {
     const StepRequest& request = requests[committing[k]];
@@ -230,13 +233,13 @@ void Stepper::commit(std::vector<StepResult>& results) {
     item.canvas = request.session->canvas;
     item.mask = model.spec.mask;
     item.positions = std::span(result.position).first(n);
-    item.token = std::span(result.token).first(n);
-    item.probability = std::span(result.probability).first(n);
-    item.margin = std::span(result.margin).first(n);
-    item.entropy = std::span(result.entropy).first(n);
+    item.head = &head;
+    item.first = committedRows[k];
     item.committed.swap(result.committed);
   }
-  model.backend->commit(commits);
+}
+
+void Stepper::takeCommits(std::vector<StepResult>& results) {
   for (size_t k = 0; k < committing.size(); k++) {
     StepRequest& request = requests[committing[k]];
     StepResult& result = results[committing[k]];
@@ -269,19 +272,23 @@ void Stepper::step(std::span<StepRequest> asked, std::vector<StepResult>& result
   for (size_t i = 0; i < requests.size(); i++) addReports(requests[i], placed[i]);
   model.reserve(static_cast<int>(std::max(batch.tokens.size(), hidden.size())));
 
-  {
-    StepBracket bracket(*model.backend);
-    if (!batch.tokens.empty()) forward(model, batch, cancelled);
-    if (!reports.empty()) {
-      const Tensor reported = model.activations.reported.slice(0, static_cast<int>(hidden.size()));
-      model.backend->norm(reported, model.activations.x, *model.weights->finalNorm,
-                          model.spec.normEps, hidden);
-      model.backend->head(head, reported, *model.weights->head, reports, options);
-    }
-    if (cancelled) throw Error(Code::aborted, "the step was aborted");
-    split(results);
-    commit(results);
+  reportPositions(results);
+  prepareCommits(results);
+
+  Backend& backend = *model.backend;
+  backend.begin();
+  if (!batch.tokens.empty()) forward(model, batch, cancelled);
+  if (!reports.empty()) {
+    const Tensor reported = model.activations.reported.slice(0, static_cast<int>(hidden.size()));
+    backend.norm(reported, model.activations.x, *model.weights->finalNorm, model.spec.normEps,
+                 hidden);
+    backend.head(head, reported, *model.weights->head, reports, options);
   }
+  if (cancelled) throw Error(Code::aborted, "the step was aborted");
+  if (!commits.items.empty()) backend.commit(commits);
+  backend.end();
+  split(results);
+  takeCommits(results);
   for (size_t i = 0; i < requests.size(); i++) {
     results[i].timing = model.backend->timing();
     if (!requests[i].head.kl) continue;

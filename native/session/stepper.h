@@ -42,8 +42,10 @@ class Stepper {
   void addReports(StepRequest& request, const Placed& placed);
   int gather(int row);
   void prepareKl(StepRequest& request);
+  void reportPositions(std::vector<StepResult>& results);
+  void prepareCommits(std::vector<StepResult>& results);
   void split(std::vector<StepResult>& results);
-  void commit(std::vector<StepResult>& results);
+  void takeCommits(std::vector<StepResult>& results);
 
   Model& model;
   std::span<StepRequest> requests;  // of the running step
@@ -54,7 +56,8 @@ class Stepper {
   std::vector<int32_t> hidden;  // rows of x, gathered by the final norm
   HeadResult head;
   CommitBatch commits;
-  std::vector<size_t> committing;  // requests that have a rule
+  std::vector<size_t> committing;     // requests that have a rule
+  std::vector<size_t> committedRows;  // (committing) where their statistics begin in `head`
 };
 
 }  // namespace lacuna

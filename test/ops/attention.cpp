@@ -67,7 +67,9 @@ void fill(Backend& backend, Random& random, const AttentionCase& c, const Sessio
   segment.shadows = 0;
   segment.storeOnly = true;
   const Tensor none{nullptr, 0, c.heads * c.headDim};
+  backend.begin();
   backend.attend(none, none, k.tensor, v.tensor, {&segment, 1}, shapeOf(c));
+  backend.end();
 }
 
 Session makeSession(Backend& backend, Random& random, const AttentionCase& c) {
@@ -121,7 +123,9 @@ std::vector<double> look(Backend& backend, const AttentionCase& c, const Session
   segment.visible = seer.visible.data();
   segment.visibleCount = c.length;
   segment.limit = seer.limit.data();
+  backend.begin();
   backend.attend(o.tensor, q.tensor, k.tensor, v.tensor, {&segment, 1}, shapeOf(c));
+  backend.end();
   return ops::output(o).values;
 }
 
@@ -132,7 +136,6 @@ Output runAttention(Backend& backend, const AttentionCase& c) {
   const int dim = c.heads * c.headDim, kvDim = c.kvHeads * c.headDim;
   const Buffer q = normals(backend, random, n, dim), k = normals(backend, random, stored, kvDim),
                v = normals(backend, random, stored, kvDim), o = normals(backend, random, n, dim);
-  backend.begin();
   std::vector<Session> sessions;
   for (int i = 0; i < c.segments; i++) sessions.push_back(makeSession(backend, random, c));
   std::vector<Segment> segments;
@@ -150,13 +153,14 @@ Output runAttention(Backend& backend, const AttentionCase& c) {
     segment.storeOnly = true;
     segments.push_back(segment);
   }
+  backend.begin();
   backend.attend(o.tensor, q.tensor, k.tensor, v.tensor, segments, shapeOf(c));
+  backend.end();
   Output output = ops::output(o);
   for (const Session& s : sessions) {  // what attend wrote
     const std::vector<double> seen = look(backend, c, s);
     output.values.insert(output.values.end(), seen.begin(), seen.end());
   }
-  backend.end();
   return output;
 }
 

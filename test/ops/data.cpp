@@ -3,6 +3,7 @@
 #include <cstring>
 #include <numbers>
 
+#include "cuda/backend.h"
 #include "ops.h"
 #include "quant/quant.h"
 
@@ -119,18 +120,31 @@ WeightPtr upload(Backend& backend, const HostTensor& tensor, Use use) {
   return backend.upload(tensor.view, use, cancelled);
 }
 
-// Both backends keep their memory on the host, which is what makes them comparable here.
+// The other backends keep their memory on the host.
 Buffer::Buffer(Backend& backend, const std::vector<float>& values, int rows, int cols)
-    : memory(backend.alloc(values.size(), nullptr)), tensor{memory->data, rows, cols} {
-  std::copy(values.begin(), values.end(), memory->data);
+    : backend(backend),
+      memory(backend.alloc(values.size(), nullptr)),
+      tensor{memory->data, rows, cols} {
+  if (auto* card = dynamic_cast<cuda::CudaBackend*>(&backend)) {
+    card->write(memory->data, values);
+  } else {
+    std::copy(values.begin(), values.end(), memory->data);
+  }
 }
 
 std::vector<float> Buffer::read() const {
-  return std::vector<float>(tensor.data, tensor.data + memory->count);
+  std::vector<float> values(memory->count);
+  if (auto* card = dynamic_cast<cuda::CudaBackend*>(&backend)) {
+    card->read(memory->data, values);
+  } else {
+    std::copy_n(memory->data, memory->count, values.begin());
+  }
+  return values;
 }
 
 Output output(const Buffer& buffer) {
-  return {{buffer.tensor.data, buffer.tensor.data + buffer.memory->count}, {}};
+  const std::vector<float> values = buffer.read();
+  return {{values.begin(), values.end()}, {}};
 }
 
 std::vector<Type> allTypes() {

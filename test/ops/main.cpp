@@ -1,5 +1,6 @@
-// lacuna-ops: the op table. --check [FILTER] [--native] | --bench [FILTER] [--threads=N] | --peak,
-// each with [--json]. FILTER is a part of a case's name; --native leaves out the emulated ISAs.
+// lacuna-ops: the op table. --check [FILTER] [--native | --backend NAME] | --bench [FILTER]
+// [--threads=N] | --peak, each with [--json]. FILTER is a part of a case's name; --native leaves
+// out the emulated ISAs; NAME is emulator: the CUDA kernels on the host.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -55,8 +56,13 @@ std::vector<Target> targets(bool emulated) {
 
 namespace {
 
+struct Tally {
+  int passed = 0, failed = 0;
+  std::FILE* log = nullptr;
+};
+
 struct Arguments {
-  std::string mode, filter;
+  std::string mode, filter, backend;
   bool json = false, native = false;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 
@@ -80,51 +86,84 @@ bool identical(const Output& a, const Output& b) {
          std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(double)) == 0;
 }
 
-int check(const Arguments& arguments) {
+std::vector<Case> allCases() {
   std::vector<Case> cases;
   addRowCases(cases);
   addAttentionCases(cases);
   addExpertCases(cases);
   addHeadCases(cases);
-  int passed = 0, failed = 0;
+  return cases;
+}
+
+// Checks one case against the oracle and the variants against each other.
+void checkCase(const Case& c, const std::string& target, const std::vector<Variant>& variants,
+               const Output& expected, Tally& tally) {
+  Output first;
+  for (const Variant& variant : variants) {
+    Output output;
+    try {
+      const auto backend = variant.make();
+      output = c.run(*backend);
+    } catch (const Error& error) {
+      tally.failed++;
+      std::fprintf(tally.log, "FAIL %s, %s, %s: %s\n", c.name.c_str(), target.c_str(),
+                   variant.name.c_str(), error.what());
+      continue;
+    }
+    const double error = difference(output, expected, c.absolute);
+    const bool close = error <= c.tolerance;
+    const bool same = &variant == &variants.front() || identical(output, first);
+    if (&variant == &variants.front()) first = output;
+    (close && same ? tally.passed : tally.failed)++;
+    if (!close) {
+      std::fprintf(tally.log, "FAIL %s, %s, %s: error %.3g, tolerance %.3g\n", c.name.c_str(),
+                   target.c_str(), variant.name.c_str(), error, c.tolerance);
+    } else if (!same) {
+      std::fprintf(tally.log, "FAIL %s, %s, %s: not what %s computes\n", c.name.c_str(),
+                   target.c_str(), variant.name.c_str(), variants.front().name.c_str());
+    }
+  }
+}
+
+std::vector<Variant> variantsOf(const cpu::Kernels& kernels) {
+  std::vector<Variant> variants;
+  for (int threads : {1, 2, 4}) {
+    variants.push_back({std::to_string(threads) + " threads", [&kernels, threads] {
+                          return std::make_unique<cpu::CpuBackend>(threads, kernels);
+                        }});
+  }
+  return variants;
+}
+
+int check(const Arguments& arguments) {
+  Tally tally;
+  tally.log = arguments.json ? stderr : stdout;
+  std::vector<std::pair<std::string, std::vector<Variant>>> list;
+  if (arguments.backend.empty()) {
+    for (const Target& target : targets(!arguments.native))
+      list.emplace_back(target.name, variantsOf(*target.kernels));
+  } else {
+    list.emplace_back(arguments.backend, cardVariants(arguments.backend));
+  }
   const auto reference = makeReferenceBackend();
-  const std::vector<Target> list = targets(!arguments.native);
-  std::FILE* const log = arguments.json ? stderr : stdout;
-  for (const Case& c : cases) {
+  for (const Case& c : allCases()) {
     if (!arguments.wants(c.name)) continue;
     const Output expected = c.run(*reference);
-    for (const Target& target : list) {
-      Output single;
-      for (int threads : {1, 2, 4}) {
-        cpu::CpuBackend backend(threads, *target.kernels);
-        const Output output = c.run(backend);
-        const double error = difference(output, expected, c.absolute);
-        const bool close = error <= c.tolerance;
-        const bool same = threads == 1 || identical(output, single);
-        if (threads == 1) single = output;
-        (close && same ? passed : failed)++;
-        if (!close) {
-          std::fprintf(log, "FAIL %s, %s, %d threads: error %.3g, tolerance %.3g\n", c.name.c_str(),
-                       target.name.c_str(), threads, error, c.tolerance);
-        } else if (!same) {
-          std::fprintf(log, "FAIL %s, %s, %d threads: not what 1 thread computes\n", c.name.c_str(),
-                       target.name.c_str(), threads);
-        }
-      }
-    }
+    for (const auto& [name, variants] : list) checkCase(c, name, variants, expected, tally);
   }
   const char* quote = arguments.json ? "\"" : "";
   std::string names;
-  for (const Target& target : list) {
+  for (const auto& [name, variants] : list) {
     if (!names.empty()) names += ", ";
-    names += quote + target.name + quote;
+    names += quote + name + quote;
   }
   if (arguments.json) {
-    std::printf("{\"passed\":%d,\"failed\":%d,\"isas\":[%s]}\n", passed, failed, names.c_str());
+    std::printf("{\"passed\":%d,\"failed\":%d,\"isas\":[%s]}\n", tally.passed, tally.failed,
+                names.c_str());
   } else {
-    std::printf("isas: %s\nops: %d passed, %d failed\n", names.c_str(), passed, failed);
+    std::printf("isas: %s\nops: %d passed, %d failed\n", names.c_str(), tally.passed, tally.failed);
   }
-  return failed || !passed ? 1 : 0;
+  return tally.failed || !tally.passed ? 1 : 0;
 }
 
 int peak(const Arguments& arguments) {
@@ -196,6 +235,10 @@ int run(int count, char** values) {
       arguments.json = true;
     } else if (value == "--native") {
       arguments.native = true;
+    } else if (value.rfind("--backend=", 0) == 0) {
+      arguments.backend = value.substr(10);
+    } else if (value == "--backend" && i + 1 < count) {
+      arguments.backend = values[++i];
     } else if (value.rfind("--threads=", 0) == 0) {
       arguments.threads = std::max(1, std::atoi(value.c_str() + 10));
     } else if (value.rfind("--", 0) == 0) {
@@ -208,8 +251,8 @@ int run(int count, char** values) {
   if (arguments.mode == "--bench") return bench(arguments);
   if (arguments.mode == "--peak") return peak(arguments);
   std::fprintf(stderr,
-               "usage: lacuna-ops --check [FILTER] [--native] | --bench [FILTER] | --peak "
-               "[--threads=N] [--json]\n");
+               "usage: lacuna-ops --check [FILTER] [--native | --backend emulator] | "
+               "--bench [FILTER] | --peak [--threads=N] [--json]\n");
   return 2;
 }
 

@@ -44,6 +44,7 @@ WeightPtr upload(Backend& backend, const HostTensor& tensor, Use use);
 struct Buffer {
   Buffer(Backend& backend, const std::vector<float>& values, int rows, int cols);
   std::vector<float> read() const;
+  Backend& backend;
   MemoryPtr memory;
   Tensor tensor;
 };
@@ -85,5 +86,12 @@ struct Target {
 };
 // ISAs of this machine, and those that are emulated in this build if asked for.
 std::vector<Target> targets(bool emulated);
+
+// Backends for --backend=NAME: what is checked there must be the same bit for bit in all of them.
+struct Variant {
+  std::string name;
+  std::function<std::unique_ptr<Backend>()> make;
+};
+std::vector<Variant> cardVariants(const std::string& backend);
 
 }  // namespace lacuna::ops

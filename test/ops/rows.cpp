@@ -60,7 +60,9 @@ Output runNorm(Backend& backend, int n, int cols, bool inPlace, bool picked) {
   const int out = picked ? static_cast<int>(rows.size()) : n;
   const Buffer y(backend, std::vector<float>(static_cast<size_t>(out * cols)), out, cols);
   const Tensor target = inPlace ? x.tensor : y.tensor;
+  backend.begin();
   backend.norm(target, x.tensor, *scale, 1e-5f, rows);
+  backend.end();
   return output(inPlace ? x : y);
 }
 
@@ -98,7 +100,9 @@ Output runEmbed(Backend& backend, Type type, Use use) {
   const std::vector<SoftRow> soft = {{1, 0.35f, 39, 3, mixed.data(), weights.data()},
                                      {6, 0.0f, 39, 3, mixed.data(), weights.data()},
                                      {9, 1.0f, 39, 1, mixed.data(), weights.data()}};
+  backend.begin();
   backend.embed(x.tensor, *w, tokens, soft);
+  backend.end();
   Output output = ops::output(x);
   // alpha = 0 must be the mask's own row, bit for bit.
   std::vector<float> mask(static_cast<size_t>(dim));

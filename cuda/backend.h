@@ -1,0 +1,156 @@
+#pragma once
+#include <cstring>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "../native/backend.h"
+#include "../native/session/commit.h"
+#include "arena.h"
+#include "driver.h"
+#include "weight.h"
+
+namespace lacuna::cuda {
+
+// For Timing.
+enum class Verb { embed, norm, linear, rope, attend, moe, head, commit };
+constexpr int kVerbs = 8;
+
+// The twelve verbs on a card. Verbs only record: between begin() and end() they append launches to
+// the step's program; end() sends what was staged, runs the program and fetches the results, with
+// one wait. A program that comes again byte for byte becomes a graph, which starts in the time of
+// one launch. So what changes between steps of one shape (tokens, positions, addresses of K/V,
+// seeds, options) is staged, and arguments hold what a shape decides.
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(std::shared_ptr<Driver> driver);
+  ~CudaBackend() override;
+
+  std::string name() const override;
+  std::string layout() const override;
+  MemoryPtr alloc(size_t floats, const Memory* source) override;
+  WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
+  uint64_t weightBytes(const TensorView& view, Use use) const override;
+  void begin() override;
+  void end() override;
+  Timing timing() const override { return times; }
+
+  void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
+             std::span<const SoftRow> soft) override;
+  void norm(Tensor y, Tensor x, const Weight& scale, float eps,
+            std::span<const int32_t> rows) override;
+  void linear(Tensor y, Tensor x, const Weight& w, const Weight* bias, Epilogue epilogue) override;
+  void rope(Tensor x, int headDim, std::span<const int32_t> positions, const Rope& rope) override;
+  void attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const Segment> segments,
+              const AttentionShape& shape) override;
+  void moe(Tensor y, Tensor x, const Experts& experts) override;
+  void head(HeadResult& result, Tensor x, const Weight& w, std::span<const HeadRow> rows,
+            std::span<const HeadOptions> options) override;
+  void commit(CommitBatch& batch) override;
+
+  // Memory of alloc() from and to the host, for tests. Not in a step.
+  void write(float* device, std::span<const float> host);
+  void read(const float* device, std::span<float> host);
+
+  // Of all steps so far: how many ran, and how many of these as a graph.
+  struct Counts {
+    int64_t steps = 0, graphs = 0;
+  };
+  Counts counts() const { return counted; }
+
+ private:
+  // ---- What verbs record with (backend.cpp)
+
+  // Appends a launch. `kernel` is a literal. Arguments must have no padding, which would keep equal
+  // programs from being equal.
+  template <class Arguments>
+  void launch(Verb verb, const char* kernel, Grid grid, int threads, size_t sharedBytes,
+              const Arguments& arguments) {
+    static_assert(std::is_trivially_copyable_v<Arguments>);
+    launchBytes(verb, kernel, grid, threads, sharedBytes, &arguments, sizeof arguments);
+  }
+  // Copies host data to where this step's kernels can read it and returns the device address. Data
+  // that was staged from the same place in this step, and is the same, is sent once.
+  template <class T>
+  const T* stage(std::span<const T> host) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return static_cast<const T*>(stageBytes(host.data(), host.size_bytes()));
+  }
+  // Working memory of this step; undefined at first.
+  template <class T>
+  T* scratch(size_t count) {
+    return reinterpret_cast<T*>(working.take(count * sizeof(T)).device);
+  }
+  // Where kernels write what `host` shall hold after end(). `host` must live until then.
+  template <class T>
+  T* fetch(std::span<T> host) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return static_cast<T*>(fetchBytes(host.data(), host.size_bytes()));
+  }
+  const Driver::Facts& facts() const { return driver->facts(); }
+
+  void launchBytes(Verb verb, const char* kernel, Grid grid, int threads, size_t sharedBytes,
+                   const void* arguments, size_t bytes);
+  const void* stageBytes(const void* host, size_t bytes);
+  void* fetchBytes(void* host, size_t bytes);
+  Kernel resolve(const char* kernel);
+  void run();
+  void addTimes();
+  // Called by end() with the results in host memory: head.cpp and commit.cpp.
+  void finishHead();
+  void finishCommit();
+  const float* ropeTable(std::span<const int32_t> positions, const Rope& rope);
+
+  const std::shared_ptr<Driver> driver;
+  const std::unique_ptr<Stream> stream;
+  Arena working, staging, fetching;
+
+  Program program;
+  std::vector<Verb> verbs;       // (launches)
+  std::vector<uint64_t> clocks;  // (launches + 1) when each began; the last one is the end
+  Timing times;
+  Counts counted;
+
+  // Kernels by the address of their name, so that recording compares no strings.
+  struct Resolved {
+    const char* name = nullptr;
+    Kernel kernel = nullptr;
+  };
+  std::vector<Resolved> resolved;  // a power of two, open addressing
+  size_t resolvedCount = 0;
+
+  struct Staged {
+    const void* host = nullptr;
+    size_t bytes = 0;
+    Arena::Place place;
+  };
+  std::vector<Staged> staged;
+  struct Fetched {
+    void* target;
+    size_t bytes;
+    const std::byte* host;
+  };
+  std::vector<Fetched> fetched;
+
+  // Programs seen, the last used first; a graph is built when one comes for the second time.
+  struct Known {
+    Program program;
+    std::unique_ptr<Graph> graph;
+  };
+  std::vector<std::unique_ptr<Known>> known;
+
+  // The last rope table of this step, nullptr: none.
+  const float* ropeCosines = nullptr;       // device (positions, dims / 2, 2)
+  const double* ropeFrequencies = nullptr;  // device
+  float ropeMagnitude = 0;
+  std::vector<int32_t> ropePositions;
+
+  // What the verbs of each file keep from step to step, defined there.
+  std::shared_ptr<struct LinearState> linearState;
+  std::shared_ptr<struct AttendState> attendState;
+  std::shared_ptr<struct MoeState> moeState;
+  std::shared_ptr<struct HeadState> headState;
+  std::shared_ptr<struct CommitState> commitState;
+};
+
+}  // namespace lacuna::cuda

@@ -1,0 +1,26 @@
+// The CUDA backend in the op table.
+#include "cuda/backend.h"
+#include "error.h"
+#include "ops.h"
+
+namespace lacuna::ops {
+
+std::vector<Variant> cardVariants(const std::string& backend) {
+#ifdef LACUNA_EMULATE
+  using Order = cuda::EmulatorOptions::Order;
+  const auto emulated = [](std::string name, Order order) {
+    return Variant{std::move(name), [order] {
+                     cuda::EmulatorOptions options;
+                     options.order = order;
+                     return std::make_unique<cuda::CudaBackend>(cuda::makeEmulator(options));
+                   }};
+  };
+  if (backend == "emulator") {  // orders of threads that hide different races
+    return {emulated("threads forward", Order::forward),
+            emulated("threads shuffled", Order::shuffled)};
+  }
+#endif
+  throw Error(Code::invalidArgument, "no backend is named '" + backend + "' in this build");
+}
+
+}  // namespace lacuna::ops
