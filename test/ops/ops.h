@@ -92,6 +92,8 @@ struct Variant {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
 };
+// Passed and failed checks of the CUDA emulator itself.
+std::pair<int, int> checkEmulator();
 std::vector<Variant> cardVariants(const std::string& backend);
 
 }  // namespace lacuna::ops
