@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <tuple>
 
 #include "cpu/backend.h"
 #include "cpu/dispatch.h"
@@ -147,6 +148,10 @@ int check(const Arguments& arguments) {
   } else {
     list.emplace_back(arguments.backend, cardVariants(arguments.backend));
   }
+#ifdef LACUNA_EMULATE
+  if (arguments.backend == "emulator" && arguments.filter.empty())
+    std::tie(tally.passed, tally.failed) = checkEmulator();
+#endif
   const auto reference = makeReferenceBackend();
   for (const Case& c : allCases()) {
     if (!arguments.wants(c.name)) continue;

@@ -94,6 +94,8 @@ struct Variant {
   std::function<std::unique_ptr<Backend>()> make;
   bool card = false;  // cardTolerance counts
 };
+// Passed and failed checks of the CUDA emulator itself.
+std::pair<int, int> checkEmulator();
 std::vector<Variant> cardVariants(const std::string& backend);
 
 }  // namespace lacuna::ops
