@@ -173,6 +173,7 @@ void addAttentionCases(std::vector<Case>& cases) {
       {"full 300, grouped heads", 6, 2, 64, 300, 300, 0, 300, 0},
       {"head of 80", 2, 1, 80, 130, 70, 0, 130, 0},
       {"head of 128", 2, 2, 128, 128, 128, 0, 128, 0},
+      {"head of 256", 3, 1, 256, 100, 20, 3, 60, 0},
       {"causal", 2, 2, 32, 150, 150, 0, 150, 1},
       {"block-causal, block only", 2, 2, 32, 160, 32, 0, 160, 32},
       {"head of 20", 2, 2, 20, 70, 9, 3, 70, 0},
