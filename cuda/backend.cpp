@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "../native/error.h"
+#include "../native/model/model.h"
+#include "devices.h"
 
 namespace lacuna::cuda {
 namespace {
@@ -46,7 +48,9 @@ CudaBackend::~CudaBackend() = default;
 
 std::string CudaBackend::name() const { return "cuda (" + facts().name + ")"; }
 
-std::string CudaBackend::layout() const { return "cuda " + facts().name; }
+std::string CudaBackend::layout() const {
+  return "cuda " + std::to_string(facts().index) + " " + facts().name;
+}
 
 MemoryPtr CudaBackend::alloc(size_t floats, const Memory* source) {
   auto memory = std::make_unique<DeviceMemory>();
@@ -192,3 +196,13 @@ void CudaBackend::addTimes() {
 }
 
 }  // namespace lacuna::cuda
+
+namespace lacuna {
+
+std::unique_ptr<Backend> makeCudaBackend(int card) {
+  return std::make_unique<cuda::CudaBackend>(cuda::openCard(card));
+}
+
+int firstCudaCard() { return cuda::firstCard(); }
+
+}  // namespace lacuna
