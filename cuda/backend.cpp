@@ -90,6 +90,9 @@ void CudaBackend::begin() {
   staged.clear();
   fetched.clear();
   ropeCosines = nullptr;
+  preparedOf = {};
+  linearMemory = {};
+  uploader.reset();
   times = {};
 }
 
@@ -117,6 +120,7 @@ Kernel CudaBackend::resolve(const char* name) {
 void CudaBackend::launchBytes(Verb verb, const char* kernel, Grid grid, int threads,
                               size_t sharedBytes, const void* arguments, size_t bytes) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  if (verb != Verb::linear) preparedOf = {};  // activations may have changed
   Launch launch;
   launch.kernel = resolve(kernel);
   launch.grid = grid;
