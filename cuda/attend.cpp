@@ -110,8 +110,9 @@ void CudaBackend::attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const
   a.scale = static_cast<float>(double{shape.scale} * 1.4426950408889634);
   const size_t pairs = static_cast<size_t>(q.rows) * static_cast<size_t>(shape.heads);
   if (splits > 1) {
-    a.partial = scratch<float>(pairs * static_cast<size_t>(splits * shape.headDim));
-    a.totals = scratch<float>(pairs * static_cast<size_t>(splits) * 2);
+    a.partial =
+        reuse<float>(attendMemory.partial, pairs * static_cast<size_t>(splits * shape.headDim));
+    a.totals = reuse<float>(attendMemory.totals, pairs * static_cast<size_t>(splits) * 2);
   }
   const Grid grid{static_cast<unsigned>(state.tasks.size()), static_cast<unsigned>(shape.kvHeads),
                   static_cast<unsigned>(splits)};

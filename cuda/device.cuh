@@ -23,22 +23,11 @@
 //   packHalves, lowHalf, highHalf, halfToFloat, floatToHalf; fmaHalves, addHalves, subHalves,
 //   mulHalves           half precision, as bits in uint16_t and pairs in uint32_t
 //
-//   UNROLL, UNROLL_NOT, UNROLL_BY(n)    before a loop: in full, not at all, n rounds at a time
-//
 // Everything else has CUDA's own name; emulator/device.h says what there is.
 #ifdef LACUNA_EMULATE
 #include "emulator/device.h"
-
-#define UNROLL
-#define UNROLL_NOT
-#define UNROLL_BY(n)
 #else
 #include <cuda_fp16.h>
-
-#define LACUNA_PRAGMA(text) _Pragma(#text)
-#define UNROLL _Pragma("unroll")
-#define UNROLL_NOT _Pragma("unroll 1")
-#define UNROLL_BY(n) LACUNA_PRAGMA(unroll n)
 
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
