@@ -193,6 +193,7 @@ void addAttentionCases(std::vector<Case>& cases) {
   for (const AttentionCase& c : table) {
     cases.push_back(
         {"attend " + c.name, 2e-6, false, [c](Backend& b) { return runAttention(b, c); }});
+    cases.back().cardTolerance = 1e-5;  // tensor cores cut sums off where others round
   }
 }
 
