@@ -92,6 +92,8 @@ void CudaBackend::begin() {
   ropeCosines = nullptr;
   preparedOf = {};
   linearMemory = {};
+  attendMemory = {};
+  moeMemory = {};
   uploader.reset();
   times = {};
 }
