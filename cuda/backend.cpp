@@ -86,6 +86,8 @@ void CudaBackend::begin() {
   staged.clear();
   fetched.clear();
   ropeCosines = nullptr;
+  headResult = nullptr;
+  commitBatch = nullptr;
   times = {};
 }
 

@@ -3,8 +3,6 @@
 
 namespace lacuna::cuda {
 
-struct HeadState {};
-
 void CudaBackend::head(HeadResult&, Tensor, const Weight&, std::span<const HeadRow>,
                        std::span<const HeadOptions>) {
   throw Error(Code::internal, "head is not on the card yet");
