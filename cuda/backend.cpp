@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "../native/error.h"
+#include "../native/model/model.h"
+#include "devices.h"
 
 namespace lacuna::cuda {
 namespace {
@@ -46,7 +48,9 @@ CudaBackend::~CudaBackend() = default;
 
 std::string CudaBackend::name() const { return "cuda (" + facts().name + ")"; }
 
-std::string CudaBackend::layout() const { return "cuda " + facts().name; }
+std::string CudaBackend::layout() const {
+  return "cuda " + std::to_string(facts().index) + " " + facts().name;
+}
 
 MemoryPtr CudaBackend::alloc(size_t floats, const Memory* source) {
   auto memory = std::make_unique<DeviceMemory>();
@@ -88,6 +92,9 @@ void CudaBackend::begin() {
   ropeCosines = nullptr;
   headResult = nullptr;
   commitBatch = nullptr;
+  preparedOf = {};
+  linearMemory = {};
+  uploader.reset();
   times = {};
 }
 
@@ -115,6 +122,7 @@ Kernel CudaBackend::resolve(const char* name) {
 void CudaBackend::launchBytes(Verb verb, const char* kernel, Grid grid, int threads,
                               size_t sharedBytes, const void* arguments, size_t bytes) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  if (verb != Verb::linear) preparedOf = {};  // activations may have changed
   Launch launch;
   launch.kernel = resolve(kernel);
   launch.grid = grid;
@@ -194,3 +202,13 @@ void CudaBackend::addTimes() {
 }
 
 }  // namespace lacuna::cuda
+
+namespace lacuna {
+
+std::unique_ptr<Backend> makeCudaBackend(int card) {
+  return std::make_unique<cuda::CudaBackend>(cuda::openCard(card));
+}
+
+int firstCudaCard() { return cuda::firstCard(); }
+
+}  // namespace lacuna

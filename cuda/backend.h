@@ -8,6 +8,8 @@
 #include "../native/session/commit.h"
 #include "arena.h"
 #include "driver.h"
+#include "embed.h"
+#include "gemm_plan.h"
 #include "weight.h"
 
 namespace lacuna::cuda {
@@ -89,7 +91,32 @@ class CudaBackend final : public Backend {
     static_assert(std::is_trivially_copyable_v<T>);
     return static_cast<T*>(fetchBytes(host.data(), host.size_bytes()));
   }
+  // Working memory for launches that use it one after another: allocated once a step, or again
+  // when more is needed.
+  struct Reused {
+    std::byte* data = nullptr;
+    size_t bytes = 0;
+  };
+  template <class T>
+  T* reuse(Reused& place, size_t count) {
+    if (place.bytes < count * sizeof(T)) {
+      place.bytes = count * sizeof(T);
+      place.data = working.take(place.bytes).device;
+    }
+    return reinterpret_cast<T*>(place.data);
+  }
   const Driver::Facts& facts() const { return driver->facts(); }
+
+  // ---- Matrices (linear.cpp)
+
+  // `rows` rows of x as products with w want them. With `source` (device, rows): row i is row
+  // source[i] of x, zeros if that is negative, and `rows` may be more than x has. Good until the
+  // next prepare() of this step.
+  Prepared prepare(Verb verb, const float* x, int rows, const CudaWeight& w,
+                   const int32_t* source = nullptr);
+  // Records a product of a.x with w; a holds x, y, yStride, bias, epilogue and, when grouped, work
+  // and workCount. `plan` is planGemm's.
+  void multiply(Verb verb, const CudaWeight& w, const GemmPlan& plan, GemmArguments a);
 
   void launchBytes(Verb verb, const char* kernel, Grid grid, int threads, size_t sharedBytes,
                    const void* arguments, size_t bytes);
@@ -149,8 +176,27 @@ class CudaBackend final : public Backend {
   float ropeMagnitude = 0;
   std::vector<int32_t> ropePositions;
 
+  // The activations that were prepared last in this step, for all products of the same rows.
+  struct PreparedOf {
+    const float* x = nullptr;
+    int rows = 0, cols = 0, terms = 0;
+    Element element = Element::f32;
+  };
+  PreparedOf preparedOf;
+  Prepared prepared{};
+  struct LinearMemory {
+    Reused bricks, rowScale, partial;
+  };
+  LinearMemory linearMemory;
+  DeviceBuffer tickets;  // of products whose sums are split: zeros between launches
+  std::vector<SoftEntry> softEntries;
+  std::vector<int32_t> softTokens, hardTokens;
+  std::vector<float> softWeights;
+
+  // What uploads need: threads and pinned memory, gone when the first step begins.
+  std::shared_ptr<struct Uploader> uploader;
+
   // What the verbs of each file keep from step to step, defined there.
-  std::shared_ptr<struct LinearState> linearState;
   std::shared_ptr<struct AttendState> attendState;
   std::shared_ptr<struct MoeState> moeState;
   std::shared_ptr<struct HeadState> headState;

@@ -18,6 +18,7 @@
 //   copyAsync<16>(to, from, valid = 16), cpAsyncCommit(), cpAsyncWait<pending>()
 //                       cp.async of 4, 8 or 16 bytes; bytes past `valid` become zeros and are not
 //                       read. Turing copies at once.
+//   UNROLL, UNROLL_BY(n)                before a loop: wholly, or n rounds at a time
 //   loadOnce(pointer)   a global read of 4, 8 or 16 bytes that will not be needed again (weights)
 //   packHalves, lowHalf, highHalf, halfToFloat, floatToHalf; fmaHalves, addHalves, subHalves,
 //   mulHalves           half precision, as bits in uint16_t and pairs in uint32_t
@@ -29,6 +30,9 @@
 #include <cuda_fp16.h>
 
 #define DEVICE __device__ __forceinline__
+#define UNROLL _Pragma("unroll")
+#define UNROLL_BY(n) UNROLL_TEXT(unroll n)
+#define UNROLL_TEXT(text) _Pragma(#text)
 
 // When a launch begins, by the card's clock: its first thread says. Verbs are timed by the distance
 // to the next launch, which costs no events between the launches.

@@ -59,6 +59,7 @@ class Driver {
  public:
   struct Facts {
     std::string name;          // "NVIDIA GeForce RTX 4090"
+    int index = 0;             // among the machine's cards
     int major = 0, minor = 0;  // compute capability
     int processors = 0;        // streaming multiprocessors
     size_t sharedBytes = 0;    // of a block, static and dynamic together

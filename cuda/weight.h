@@ -3,13 +3,18 @@
 
 #include "../native/backend.h"
 #include "driver.h"
+#include "matrix.h"
 
 namespace lacuna::cuda {
 
 // A weight in device memory.
 struct CudaWeight : Weight {
   DeviceBuffer memory;
+  Matrix matrix{};  // all uses but vector; experts: the first of `depth`
+  int format = 0;   // which of the products' kernels: see gemm_plan.h
   const float* vector() const { return memory.as<float>(); }  // Use::vector: (cols)
+  // Terms of the activations that it meets.
+  int terms() const { return use == Use::precise && matrix.element != Element::f32 ? 2 : 1; }
 };
 
 inline const CudaWeight& cudaWeight(const Weight& weight) {

@@ -196,7 +196,7 @@ T loadOnce(const T* at) {
 
 void copyAsync(const Area* area, std::byte* to, const void* from, int bytes, int valid);
 template <int Bytes, class T>
-void copyAsync(Shared<T> to, const void* from, int valid) {
+void copyAsync(Shared<T> to, const void* from, int valid = Bytes) {
   to.check("cp.async write", Bytes);
   if (reinterpret_cast<uintptr_t>(from) % Bytes != 0) theBlock->fail("cp.async reads misaligned");
   copyAsync(to.area, to.data, from, Bytes, valid);
@@ -253,6 +253,8 @@ using namespace emulate;  // NOLINT(google-build-using-namespace): device code i
 }
 
 #define DEVICE inline
+#define UNROLL
+#define UNROLL_BY(n)
 #define KERNEL(name, threads, Arguments) KERNEL_BLOCKS(name, threads, 1, Arguments)
 #define KERNEL_BLOCKS(name, threads, blocks, Arguments)                                  \
   static void name(const Arguments& a);                                                  \

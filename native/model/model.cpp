@@ -35,11 +35,14 @@ class Meter {
 std::unique_ptr<Backend> makeBackend(const LoadOptions& options) {
   switch (options.device) {
     case Device::reference: return makeReferenceBackend();
-    case Device::cuda:
-      throw Error(
-          Code::noCuda,
-          "device 'cuda' is not available: this build has no CUDA kernels; use 'auto' or 'cpu'");
-    case Device::automatic:
+    case Device::cuda: return makeCudaBackend(options.card);
+    case Device::automatic: {
+      // Who names an ISA or threads means the CPU.
+      const bool anyDevice = options.isa.empty() && options.threads == 0;
+      const int card = anyDevice ? firstCudaCard() : -1;
+      if (card >= 0) return makeCudaBackend(card);
+      return makeCpuBackend(options.threads, options.isa);
+    }
     case Device::cpu: return makeCpuBackend(options.threads, options.isa);
   }
   throw Error(Code::internal, "unknown device");

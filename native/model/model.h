@@ -14,6 +14,7 @@ enum class Device { automatic, cpu, reference, cuda };
 
 struct LoadOptions {
   Device device = Device::automatic;
+  int card = 0;     // of device cuda, among the machine's cards
   int threads = 0;  // 0: as many as the machine has cores
   std::string isa;  // "": the best this machine runs; else "scalar", "avx2", "avx512", "neon"
   SpecOverrides overrides;
@@ -59,10 +60,12 @@ struct SessionBytes {
 };
 SessionBytes sessionBytes(const ModelSpec& spec, int length);
 
-// A backend by device (NO_CUDA for cuda in this build; INVALID_ARGUMENT for an ISA this machine
-// lacks).
+// A backend by device: automatic is the first card that models can run on, else the CPU. NO_CUDA
+// when the card asked for cannot be used; INVALID_ARGUMENT for an ISA this machine lacks.
 std::unique_ptr<Backend> makeBackend(const LoadOptions& options);
-std::unique_ptr<Backend> makeReferenceBackend();                               // ref/reference.cpp
+std::unique_ptr<Backend> makeReferenceBackend();     // ref/reference.cpp
+std::unique_ptr<Backend> makeCudaBackend(int card);  // cuda/backend.cpp
+int firstCudaCard();                                 // -1: none that can be used; cuda/backend.cpp
 std::unique_ptr<Backend> makeCpuBackend(int threads, const std::string& isa);  // cpu/backend.cpp
 std::vector<std::string> cpuIsas();  // usable on this machine, best first; cpu/dispatch.cpp
 
