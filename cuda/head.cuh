@@ -1,5 +1,5 @@
 #pragma once
-#include "device.cuh"
+#include "gemm.cuh"
 #include "head.h"
 #include "order.cuh"
 #include "philox.cuh"
@@ -10,7 +10,7 @@
 namespace lacuna::cuda {
 
 constexpr int kLaneTokens = kHeadTile / 32;
-static_assert(kLaneTokens == 4);
+static_assert(kLaneTokens == 4 && kHeadTile == kTileColumns && kSlabStride % 4 == 0);
 
 struct HeadTile {
   const HeadArguments& head;
@@ -170,31 +170,31 @@ DEVICE void describe(const HeadTile& at, float (&z)[4], HeadPart& part) {
   part.weighted = warpSum(weighted);
 }
 
-// What the head's matrix product does with a tile of logits in shared memory: `lines` rows of it
-// from line `firstLine` of the product on, `stride` floats each. All warps of the block come here.
-DEVICE void reduceTile(const HeadArguments& head, Shared<const float> logits, int stride,
-                       int firstLine, int lines, int tile) {
-  const int warps = static_cast<int>(blockDim.x) / 32;
-  for (int line = warp(); line < lines && firstLine + line < head.lines; line += warps) {
-    const int owner = head.owner[firstLine + line];
+// This lane's logits of a line of the tile.
+DEVICE void loadLogits(const HeadTile& at, const Outputs& out, int line, float (&z)[4]) {
+  const float4 four = as<const float4>(out.values + line * kSlabStride)[lane()];
+  z[0] = four.x, z[1] = four.y, z[2] = four.z, z[3] = four.w;
+  for (int i = 0; i < 4; i++) z[i] = at.laneToken() + i < at.head.vocabulary ? z[i] : -INFINITY;
+}
+
+// What the head's matrix product does with some lines of a tile. All warps of the block come here.
+DEVICE void reduceTile(const HeadArguments& head, const Outputs& out) {
+  const int tile = out.firstColumn / kHeadTile, warps = static_cast<int>(blockDim.x) / 32;
+  for (int line = warp(); line < out.rows; line += warps) {
+    const int owner = head.owner[out.firstRow + line];
     if (owner < 0) continue;
     const HeadRowWork& row = head.rows[owner];
     const HeadTile at{head, row, head.options[row.options], tile};
-    const auto load = [&](int of, float (&z)[4]) {
-      const float4 four = as<const float4>(logits + of * stride + lane() * 4)[0];
-      z[0] = four.x, z[1] = four.y, z[2] = four.z, z[3] = four.w;
-      for (int i = 0; i < 4; i++) z[i] = at.laneToken() + i < head.vocabulary ? z[i] : -INFINITY;
-    };
     float z[4];
-    load(line, z);
+    loadLogits(at, out, line, z);
     if (row.logits) {
       for (int i = 0; i < 4; i++) {
         if (at.laneToken() + i < head.vocabulary) row.logits[at.laneToken() + i] = z[i];
       }
     }
-    if (row.klParts) {
+    if (row.klParts) {  // the next line is of the same slab: see HeadState::layOut
       float before[4];
-      load(line + 1, before);
+      loadLogits(at, out, line + 1, before);
       const HeadKlPart part = diverge(z, before);
       if (lane() == 0) row.klParts[tile] = part;
     }

@@ -96,8 +96,7 @@ struct HeadArguments {
   const HeadRowWork* rows;
   const HeadOptionWork* options;
   const int32_t* owner;  // (lines) the row whose logits a line gives, or −1
-  int32_t lines, vocabulary, tiles;
-  int32_t unused;
+  int32_t vocabulary, tiles;
 };
 
 struct HeadFilterArguments {
