@@ -6,7 +6,7 @@ import clangFormat from 'clang-format-node';
 import { root } from './native-build.mjs';
 
 const isCpp = /\.(cpp|h|inc|cu|cuh)$/;
-const files = ['native', 'cuda', 'test/ops', 'test/fuzz']
+const files = ['native', 'cuda', 'test/ops', 'test/steps', 'test/fuzz']
   .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true }).map((f) => join(folder, f)),

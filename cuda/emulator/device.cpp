@@ -90,6 +90,7 @@ uint16_t doubleToHalf(double value) {
   const double size = std::fabs(value);
   if (std::isnan(value)) return 0x7FFF;
   if (size >= 65520) return sign | 0x7C00;
+  if (size == 0) return sign;
   int exponent = 0;
   std::frexp(size, &exponent);                    // size = m · 2^exponent, m in [0.5, 1)
   const int unit = std::max(exponent - 11, -24);  // of the last place

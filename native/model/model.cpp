@@ -50,16 +50,22 @@ std::unique_ptr<Backend> makeBackend(const LoadOptions& options) {
 
 std::shared_ptr<Model> loadModel(const std::string& path, const LoadOptions& options,
                                  const Progress& progress, const std::atomic<bool>& cancelled) {
+  return loadModel(path, options.overrides, makeBackend(options), progress, cancelled);
+}
+
+std::shared_ptr<Model> loadModel(const std::string& path, const SpecOverrides& overrides,
+                                 std::unique_ptr<Backend> backend, const Progress& progress,
+                                 const std::atomic<bool>& cancelled) {
   auto model = std::make_shared<Model>();
   model->file = Gguf::open(path);
-  model->spec = readSpec(*model->file, options.overrides);
+  model->spec = readSpec(*model->file, overrides);
   const ModelSpec& spec = model->spec;
   if (spec.mask < 0 && spec.attention.block != 1)
     throw Error(
         Code::invalidArgument,
         path + ": the file names no mask token (tokenizer.ggml.mask_token_id) and architecture '" +
             spec.architecture + "' has no known one; set the load option maskToken");
-  model->backend = makeBackend(options);
+  model->backend = std::move(backend);
 
   Meter meter(progress);
   const auto report = [&](uint64_t done, uint64_t total) { meter(done, total); };

@@ -51,6 +51,10 @@ ModelSpec readSpec(const Gguf& file, const SpecOverrides& overrides = {});
 // bytes. Throws any Error of gguf.h, UNSUPPORTED_ARCHITECTURE, NO_CUDA, OUT_OF_MEMORY, ABORTED.
 std::shared_ptr<Model> loadModel(const std::string& path, const LoadOptions& options,
                                  const Progress& progress, const std::atomic<bool>& cancelled);
+// The same on a backend that is there already.
+std::shared_ptr<Model> loadModel(const std::string& path, const SpecOverrides& overrides,
+                                 std::unique_ptr<Backend> backend, const Progress& progress,
+                                 const std::atomic<bool>& cancelled);
 
 // What a session of `length` positions takes, in bytes. Activations belong to the model: of several
 // sessions, those of the largest step count once.

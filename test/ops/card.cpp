@@ -9,11 +9,13 @@ std::vector<Variant> cardVariants(const std::string& backend) {
 #ifdef LACUNA_EMULATE
   using Order = cuda::EmulatorOptions::Order;
   const auto emulated = [](std::string name, Order order) {
-    return Variant{std::move(name), [order] {
+    return Variant{std::move(name),
+                   [order] {
                      cuda::EmulatorOptions options;
                      options.order = order;
                      return std::make_unique<cuda::CudaBackend>(cuda::makeEmulator(options));
-                   }};
+                   },
+                   true};
   };
   if (backend == "emulator") {  // orders of threads that hide different races
     return {emulated("threads forward", Order::forward),

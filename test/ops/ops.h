@@ -63,6 +63,7 @@ struct Case {
   double tolerance = 0;
   bool absolute = false;
   std::function<Output(Backend&)> run;
+  double cardTolerance = 0;  // of the CUDA backend, where its format differs; 0: the same
 };
 
 struct BenchCase {
@@ -92,7 +93,10 @@ std::vector<Target> targets(bool emulated);
 struct Variant {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
+  bool card = false;  // cardTolerance counts
 };
+// Passed and failed checks of the CUDA emulator itself.
+std::pair<int, int> checkEmulator();
 std::vector<Variant> cardVariants(const std::string& backend);
 
 }  // namespace lacuna::ops

@@ -101,9 +101,9 @@ void countAllocations(Tally& tally, const std::string& path, const std::string& 
         stepper.step(requests, results, cancelled);
         const Allocations found = stopCounting();
         if (round < scenario.shapes) continue;
-        tally.hold(found.count == 0,
-                   path + ", " + scenario.name + ", threads: " + std::to_string(threads) +
-                       ", round " + std::to_string(round) + ": " + describe(found));
+        tally.hold(found.count == 0, path + ", " + scenario.name +
+                                         ", threads: " + std::to_string(threads) + ", round " +
+                                         std::to_string(round) + ": " + describe(found));
       }
     }
   }

@@ -94,8 +94,8 @@ void checkFork(Tally& tally, const std::shared_ptr<Model>& model, const std::str
   same(tally, second, first, what + ": a fork against its session");
 }
 
-// A step that another thread ends changes no canvas, and when it is asked again, it computes what it
-// would have.
+// A step that another thread ends changes no canvas, and when it is asked again, it computes what
+// it would have.
 void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::string& what) {
   const Scenario scenario = scenarios().front();
   Trace expected = play(model, scenario, true);

@@ -1,4 +1,5 @@
-// lacuna-steps: --check | --allocations [--filter=TEXT] [--json] MODEL.gguf…
+// lacuna-steps: --check | --allocations | --card | --goldens [--device=NAME] [--filter=TEXT]
+// [--json] MODEL.gguf… (--goldens: index.json)
 #include <cstdio>
 
 #include "error.h"
@@ -14,7 +15,7 @@ void Tally::hold(bool holds, const std::string& message) {
 namespace {
 
 int run(int count, char** values) {
-  std::string mode, filter;
+  std::string mode, filter, device = "emulator";
   std::vector<std::string> models;
   bool json = false;
   for (int i = 1; i < count; i++) {
@@ -23,21 +24,31 @@ int run(int count, char** values) {
       json = true;
     } else if (value.rfind("--filter=", 0) == 0) {
       filter = value.substr(9);
+    } else if (value.rfind("--device=", 0) == 0) {
+      device = value.substr(9);
     } else if (value.rfind("--", 0) == 0) {
       mode = value;
     } else {
       models.push_back(value);
     }
   }
-  if ((mode != "--check" && mode != "--allocations") || models.empty()) {
-    std::fprintf(stderr,
-                 "usage: lacuna-steps --check | --allocations [--filter=TEXT] [--json] "
-                 "MODEL.gguf...\n  TEXT is a part of a scenario's name\n");
+  const bool onCard = mode == "--card" || mode == "--goldens";
+  if ((!onCard && mode != "--check" && mode != "--allocations") || models.empty()) {
+    std::fprintf(
+        stderr,
+        "usage: lacuna-steps --check | --allocations | --card [--filter=TEXT] [--json] "
+        "MODEL.gguf...\n       lacuna-steps --goldens [--filter=TEXT] [--json] index.json\n"
+        "  TEXT is a part of the name of a scenario or of a golden model; --card and "
+        "--goldens take --device=emulator or --device=cuda:N\n");
     return 2;
   }
   Tally tally;
   for (const std::string& path : models) {
-    (mode == "--check" ? check : countAllocations)(tally, path, filter);
+    if (onCard) {
+      (mode == "--card" ? checkCard : checkGoldens)(tally, cardBackend(device), path, filter);
+    } else {
+      (mode == "--check" ? check : countAllocations)(tally, path, filter);
+    }
   }
   std::printf(json ? "{\"passed\":%d,\"failed\":%d}\n" : "steps: %d passed, %d failed\n",
               tally.passed, tally.failed);

@@ -111,8 +111,8 @@ void askNothing(StepRequest& request, const Player&, int) {
 }
 
 void askMixed(StepRequest& request, const Player& player, int round) {
-  const decltype(Scenario::ask) kinds[] = {askBlock,  askGuidance, askShadows, askSoft,
-                                           askLists,  askSample,   askSets,    askNothing};
+  const decltype(Scenario::ask) kinds[] = {askBlock, askGuidance, askShadows, askSoft,
+                                           askLists, askSample,   askSets,    askNothing};
   kinds[player.index % 8](request, player, round);
 }
 
@@ -121,13 +121,19 @@ void askMixed(StepRequest& request, const Player& player, int round) {
 std::vector<Scenario> scenarios() {
   const auto plain = [](StepRequest&, const Player&, int) {};
   return {
-      {"full", 1, 1, plain},           {"three sessions", 3, 1, plain},
-      {"block", 1, 2, askBlock},       {"four blocks", 4, 2, askBlock},
-      {"guidance", 2, 1, askGuidance}, {"shadows", 1, 1, askShadows},
-      {"soft masks", 1, 1, askSoft},   {"credits and sets", 1, 1, askSets},
+      {"full", 1, 1, plain},
+      {"three sessions", 3, 1, plain},
+      {"block", 1, 2, askBlock},
+      {"four blocks", 4, 2, askBlock},
+      {"guidance", 2, 1, askGuidance},
+      {"shadows", 1, 1, askShadows},
+      {"soft masks", 1, 1, askSoft},
+      {"credits and sets", 1, 1, askSets},
       {"lists, KL, logits", 1, 1, askLists},
-      {"sample", 1, 1, askSample},     {"top-p and top-k", 1, 1, askFilter},
-      {"rules", 1, 3, askRule},        {"nothing queried", 1, 1, askNothing},
+      {"sample", 1, 1, askSample},
+      {"top-p and top-k", 1, 1, askFilter},
+      {"rules", 1, 3, askRule},
+      {"nothing queried", 1, 1, askNothing},
       {"all kinds at once", 8, 2, askMixed},
   };
 }

@@ -9,8 +9,8 @@
 #include "session/stepper.h"
 
 // Whole steps of real models, driven as the addon drives them. --check holds what they compute
-// equal for every number of threads and every way of putting sessions together; --allocations counts
-// what they allocate.
+// equal for every number of threads and every way of putting sessions together; --allocations
+// counts what they allocate.
 namespace lacuna::steps {
 
 // One session of a scenario, and what it is about to be asked.
@@ -42,6 +42,16 @@ struct Tally {
   // Counts; prints `message` when it does not hold.
   void hold(bool holds, const std::string& message);
 };
+
+// Makes a backend for a model: "emulator", "cuda" or "cuda:1".
+using MakeBackend = std::function<std::unique_ptr<Backend>()>;
+MakeBackend cardBackend(const std::string& device);
+void checkCard(Tally& tally, const MakeBackend& make, const std::string& path,
+               const std::string& filter);
+// `index`: index.json of a folder of reference models and logits; `filter`: a part of a file's
+// name.
+void checkGoldens(Tally& tally, const MakeBackend& make, const std::string& index,
+                  const std::string& filter);
 
 void check(Tally& tally, const std::string& path, const std::string& filter);
 void countAllocations(Tally& tally, const std::string& path, const std::string& filter);

@@ -1,0 +1,181 @@
+// Whole steps on the CUDA backend, on a card or in the emulator. Every kind of step against the
+// CPU: a model of F32 weights must take the same way, token by token, and any model may lose
+// against the oracle what the CPU loses, and a little.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cuda/backend.h"
+#include "error.h"
+#include "steps.h"
+
+namespace lacuna::steps {
+namespace {
+
+constexpr int kRounds = 4;
+
+struct Played {
+  std::vector<StepResult> results;  // of all sessions of all rounds
+  std::vector<std::vector<int32_t>> canvases;
+};
+
+Played play(const std::shared_ptr<Model>& model, const Scenario& scenario, int rounds,
+            bool logits) {
+  const std::atomic<bool> cancelled{false};
+  const std::vector<Player> players = gather(model, scenario);
+  Stepper stepper(*model);
+  Played played;
+  for (int round = 0; round < rounds; round++) {
+    std::vector<StepRequest> requests = requestsOf(scenario, players, round);
+    for (StepRequest& request : requests) request.head.logits |= logits;
+    std::vector<StepResult> results;
+    stepper.step(requests, results, cancelled);
+    played.results.insert(played.results.end(), results.begin(), results.end());
+    for (const Player& player : players) played.canvases.push_back(player.session->canvas);
+  }
+  return played;
+}
+
+// ‖a − b‖ / ‖b‖ over the logits of all results.
+double distance(const Played& a, const Played& b) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < b.results.size(); i++) {
+    const std::vector<float>&x = a.results[i].logits, &y = b.results[i].logits;
+    if (x.size() != y.size()) return INFINITY;
+    for (size_t j = 0; j < y.size(); j++) {
+      difference += (double{x[j]} - y[j]) * (double{x[j]} - y[j]);
+      norm += double{y[j]} * y[j];
+    }
+  }
+  return norm > 0 ? std::sqrt(difference / norm) : 0;
+}
+
+template <class T>
+bool near(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](T x, T y) {
+           return x == y || std::fabs(x - y) <= 1e-4 * (1 + std::fabs(y));
+         });
+}
+
+// Tokens and commits equal, numbers near.
+void sameWay(Tally& tally, const Played& card, const Played& cpu, const std::string& what) {
+  tally.hold(card.canvases == cpu.canvases, what + ": canvases differ");
+  for (size_t i = 0; i < cpu.results.size(); i++) {
+    const StepResult &a = card.results[i], &b = cpu.results[i];
+    const bool exact = a.position == b.position && a.token == b.token && a.topToken == b.topToken &&
+                       a.committed == b.committed;
+    const bool close = near(a.probability, b.probability) && near(a.margin, b.margin) &&
+                       near(a.entropy, b.entropy) && near(a.kl, b.kl) && near(a.probe, b.probe) &&
+                       near(a.topProbability, b.topProbability) && near(a.logits, b.logits);
+    tally.hold(exact && close,
+               what + ": result " + std::to_string(i) + (exact ? " is not near" : " differs"));
+  }
+}
+
+std::shared_ptr<Model> loadOn(const std::string& path, std::unique_ptr<Backend> backend) {
+  const std::atomic<bool> cancelled{false};
+  return loadModel(path, {}, std::move(backend), {}, cancelled);
+}
+
+bool isF32(const Model& model) {
+  const auto& tensors = model.file->tensors();
+  return std::all_of(tensors.begin(), tensors.end(),
+                     [](const TensorView& tensor) { return tensor.type == Type::f32; });
+}
+
+// The same steps again on the same memory: the second time the program is known, the third it runs
+// as a graph.
+void checkGraphs(Tally& tally, const std::shared_ptr<Model>& model, const std::string& what) {
+  auto& backend = static_cast<cuda::CudaBackend&>(*model->backend);
+  const Scenario plain = scenarios().front();
+  const std::vector<Player> players = gather(model, plain);
+  const std::atomic<bool> cancelled{false};
+  Stepper stepper(*model);
+  std::vector<StepResult> results;
+  std::vector<double> first;
+  const auto before = backend.counts();
+  for (int round = 0; round < 5; round++) {
+    std::vector<StepRequest> requests = requestsOf(plain, players, 0);
+    requests[0].commit.reset();
+    stepper.step(requests, results, cancelled);
+    if (round == 0) first = results[0].probability;
+    tally.hold(results[0].probability == first, what + ": a step repeated gives something else");
+    const Timing& t = results[0].timing;
+    tally.hold(t.linear > 0 && t.attend > 0 && t.head > 0 && t.norm > 0,
+               what + ": times are missing");
+  }
+  const auto after = backend.counts();
+  tally.hold(after.steps - before.steps == 5 && after.graphs - before.graphs >= 3,
+             what + ": steps of one shape run as a graph");
+}
+
+#ifdef LACUNA_EMULATE
+// Everything goes back with the model.
+void checkMemory(Tally& tally, const std::string& path) {
+  const auto driver = cuda::makeEmulator();
+  const size_t before = driver->freeBytes();
+  {
+    const auto model = loadOn(path, std::make_unique<cuda::CudaBackend>(driver));
+    play(model, scenarios().front(), 1, false);
+    tally.hold(driver->freeBytes() < before, path + ": a loaded model takes device memory");
+  }
+  tally.hold(driver->freeBytes() == before, path + ": device memory is not all given back");
+}
+
+// A card that is too small says so, and what it lacks.
+void checkTooSmall(Tally& tally, const std::string& path) {
+  cuda::EmulatorOptions options;
+  options.totalBytes = size_t{1} << 17;
+  std::string message;
+  try {
+    loadOn(path, std::make_unique<cuda::CudaBackend>(cuda::makeEmulator(options)));
+  } catch (const Error& error) {
+    if (error.code == Code::outOfMemory) message = error.what();
+  }
+  tally.hold(
+      message.find("bytes") != std::string::npos && message.find("free") != std::string::npos,
+      path + ": a model that is too large for the card gave: " + message);
+}
+#endif
+
+}  // namespace
+
+MakeBackend cardBackend(const std::string& device) {
+  if (device == "emulator") {
+#ifdef LACUNA_EMULATE
+    return [] { return std::make_unique<cuda::CudaBackend>(cuda::makeEmulator()); };
+#endif
+  } else if (device.rfind("cuda", 0) == 0) {
+    const int index = device.size() > 5 ? std::stoi(device.substr(5)) : 0;
+    return [index] { return makeCudaBackend(index); };
+  }
+  throw Error(Code::invalidArgument, "no device is named '" + device + "' in this build");
+}
+
+void checkCard(Tally& tally, const MakeBackend& make, const std::string& path,
+               const std::string& filter) {
+#ifdef LACUNA_EMULATE
+  if (filter.empty()) {  // first: models of one file share their weights
+    checkMemory(tally, path);
+    checkTooSmall(tally, path);
+  }
+#endif
+  const auto card = loadOn(path, make()), cpu = loadOn(path, makeCpuBackend(2, "")),
+             oracle = loadOn(path, makeReferenceBackend());
+  const bool f32 = isF32(*card);
+  for (const Scenario& scenario : scenarios()) {
+    if (scenario.name.find(filter) == std::string::npos) continue;
+    const std::string what = path + ", " + scenario.name;
+    if (f32)
+      sameWay(tally, play(card, scenario, kRounds, false), play(cpu, scenario, kRounds, false),
+              what);
+    const Played expected = play(oracle, scenario, 1, true);
+    const double theirs = distance(play(cpu, scenario, 1, true), expected);
+    const double ours = distance(play(card, scenario, 1, true), expected);
+    tally.hold(ours <= 1.25 * theirs + 1e-4,
+               what + ": error " + std::to_string(ours) + ", the CPU's " + std::to_string(theirs));
+  }
+  if (filter.empty()) checkGraphs(tally, card, path);
+}
+
+}  // namespace lacuna::steps
