@@ -6,10 +6,13 @@
  */
 export { LacunaError, type LacunaErrorCode } from './errors.js';
 export { inspectFile, loadModel, Model, type LoadOptions, type StepItem } from './model.js';
+export { devices } from './devices.js';
 export type { Attention, ModelInfo } from './info.js';
 export { DiffusionSession, type StepOptions } from './session.js';
 export type * from './types.js';
 export type {
+  NativeCard as Card,
+  NativeDevices as Devices,
   NativeFile as ModelFile,
   NativeMemory as ModelMemory,
   NativeSpec as ModelSpec,

@@ -22,14 +22,15 @@ import {
 
 export type { Attention, ModelInfo };
 
-const devices = ['auto', 'cpu', 'cuda', 'ref'] as const;
+const deviceNames = ['auto', 'cpu', 'cuda', 'ref'] as const;
 
 export interface LoadOptions {
   /**
-   * What computes. `'auto'` (default): the fastest that works here; `'ref'`: the slow reference
-   * that the others are tested against.
+   * What computes. `'auto'` (default): the first NVIDIA card that can, else the CPU; the CPU when
+   * `threads` or `isa` is set. `'cuda'` is the first card, `'cuda:1'` the second; `'ref'` the slow
+   * reference that the others are tested against.
    */
-  device?: (typeof devices)[number];
+  device?: (typeof deviceNames)[number] | `cuda:${number}`;
   /** CPU threads. Default: as many as cores. Results do not depend on it. */
   threads?: number;
   /** CPU instruction set: `'scalar'`, `'avx2'`, `'avx512'`, `'neon'`. Default: the best here. */
@@ -104,13 +105,23 @@ function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
   const { device = 'auto', threads, isa = '', attention, shift, maskToken } = options;
   const largest = 2 ** 31 - 1;
   return {
-    device: oneOf('device', device, devices),
+    ...deviceAndCard(device),
     threads: threads === undefined ? 0 : integer('threads', threads, { min: 1, max: 1024 }),
     isa: string('isa', isa),
     attentionBlock: attention === undefined ? -1 : attentionBlock(attention),
     logitShift: shift === undefined ? -1 : oneOf('shift', shift, [0, 1]),
     mask: maskToken === undefined ? -1 : integer('maskToken', maskToken, { min: 0, max: largest }),
   };
+}
+
+function deviceAndCard(device: unknown): Pick<NativeLoadOptions, 'device' | 'card'> {
+  const [, card] = /^cuda:(\d{1,3})$/.exec(String(device)) ?? [];
+  if (card !== undefined) return { device: 'cuda', card: Number(card) };
+  const choices = [...deviceNames, 'cuda:N'] as const;
+  const named = oneOf('device', device, choices);
+  return named === 'cuda:N'
+    ? invalid('device', device, 'a number after cuda:')
+    : { device: named, card: 0 };
 }
 
 function attentionBlock(attention: NonNullable<LoadOptions['attention']>): number {

@@ -6,6 +6,8 @@ import { LacunaError, type LacunaErrorCode } from './errors.js';
 
 export interface NativeLoadOptions {
   device: 'auto' | 'cpu' | 'ref' | 'cuda';
+  /** Of `'cuda'`, among the machine's cards. */
+  card: number;
   /** 0: as many as cores. */
   threads: number;
   /** '' = the best of this machine. */
@@ -66,6 +68,28 @@ export interface NativeFile {
   specError?: { code: string; message: string };
   /** Present when the file can be loaded. */
   memory?: NativeMemory;
+}
+
+/** An NVIDIA card. */
+export interface NativeCard {
+  /** The number in `device: 'cuda:N'`. */
+  index: number;
+  name: string;
+  /** `'8.9'` */
+  computeCapability: string;
+  totalBytes: number;
+  freeBytes: number;
+  /** Why models cannot run on it; absent when they can. */
+  problem?: string;
+}
+
+/** What this machine has for `device: 'cuda'`. */
+export interface NativeDevices {
+  /** What the NVIDIA driver speaks: `'CUDA 13.0'`; absent when there is no driver. */
+  driver?: string;
+  /** Why no card can be used; absent when it depends on the card. */
+  problem?: string;
+  cards: NativeCard[];
 }
 
 /** What a model will take in memory, in bytes. */
@@ -192,6 +216,7 @@ export interface NativeBinding {
   /** Of every usable ISA, best first. `threads` 0: as many as cores. */
   peaks(threads: number): NativeTask<NativePeak[]>;
   inspect(path: string, lengths?: Int32Array): NativeTask<NativeFile>;
+  devices(): NativeTask<NativeDevices>;
   /** A `progress` that throws ends the loading with that error. */
   load(
     path: string,

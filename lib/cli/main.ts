@@ -7,6 +7,7 @@ import { benchCommand } from './bench.js';
 import { calibrateCommand } from './calibrate.js';
 import { compareCommand } from './compare.js';
 import { demoCommand } from './demo.js';
+import { devicesCommand } from './devices.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
@@ -36,6 +37,7 @@ Examples:
     replayCommand(),
     demoCommand(),
     inspectCommand(),
+    devicesCommand(),
     benchCommand(),
     compareCommand(),
     calibrateCommand(),

@@ -62,8 +62,15 @@ function attention(text: string): LoadOptions['attention'] {
   throw new InvalidArgumentError('It must be full, causal or block-causal:N (N: block length).');
 }
 
+function device(text: string): LoadOptions['device'] {
+  if (/^(auto|cpu|cuda|cuda:\d{1,3}|ref)$/.test(text)) return text as LoadOptions['device'];
+  throw new InvalidArgumentError(
+    'It must be auto, cpu, cuda, cuda:N (N: number of a card) or ref.',
+  );
+}
+
 export interface ModelFlags {
-  device: 'auto' | 'cpu' | 'cuda' | 'ref';
+  device: LoadOptions['device'];
   threads?: number;
   isa?: string;
   attention?: LoadOptions['attention'];
@@ -77,7 +84,9 @@ export function machineOptions(command: Command): Command {
   return command
     .optionsGroup('Machine:')
     .addOption(
-      choice('--device <name>', 'what computes', ['auto', 'cpu', 'cuda', 'ref']).default('auto'),
+      new Option('--device <name>', 'what computes: auto, cpu, cuda, cuda:N (a card) or ref')
+        .default('auto')
+        .argParser(device),
     )
     .option('--threads <n>', 'CPU threads (default: as many as cores)', whole(1, 1024))
     .addOption(

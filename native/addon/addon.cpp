@@ -11,6 +11,7 @@
 #include "../cpu/peak.h"
 #include "../model/shared.h"
 #include "arguments.h"
+#include "devices.h"
 #include "errors.h"
 #include "handles.h"
 #include "results.h"
@@ -68,7 +69,7 @@ void inspectModel(Inspection& found) {
     found.spec = readSpec(*found.file);
     const WeightPlan plan = planWeights(*found.file, *found.spec);
     LoadOptions options;
-    options.threads = 1;  // starts none
+    if (firstCudaCard() < 0) options.threads = 1;  // starts none
     found.weightBytes = weightBytes(plan, *makeBackend(options));
   } catch (const Error& error) {
     found.specError = error;
@@ -205,6 +206,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     env.SetInstanceData(new Addon(env));
     exports.Set("isas", Napi::Function::New<isas>(env, "isas"));
     exports.Set("peaks", Napi::Function::New<peaks>(env, "peaks"));
+    exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect>(env, "inspect"));
     exports.Set("load", Napi::Function::New<load>(env, "load"));
     exports.Set("cancel", Napi::Function::New<cancel>(env, "cancel"));

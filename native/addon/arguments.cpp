@@ -163,6 +163,7 @@ LoadOptions loadOptions(Napi::Value value) {
   const Reader from(value, "options");
   LoadOptions options;
   options.device = static_cast<Device>(from.choice("device", {"auto", "cpu", "ref", "cuda"}));
+  options.card = from.index("card", 0, largestInt);
   options.threads = from.index("threads", 0, 4096);
   options.isa = from.text("isa");
   options.overrides.attentionBlock = from.index("attentionBlock", -1, largestInt);

@@ -35,6 +35,7 @@ describe('help and usage', () => {
       'replay',
       'demo',
       'inspect',
+      'devices',
       'bench',
       'compare',
       'calibrate',
@@ -48,6 +49,7 @@ describe('help and usage', () => {
       'replay',
       'demo',
       'inspect',
+      'devices',
       'bench',
       'compare',
       'calibrate',
@@ -122,7 +124,7 @@ describe('errors', () => {
     const { code, stderr } = lacuna(['run', '-p', 'x', '-n', '100000']);
     expect(stderr).toMatch(line('INVALID_ARGUMENT'));
     expect(code).toBe(1);
-    expect(lacuna(['run', '-p', 'x', '--device', 'cuda']).stderr).toMatch(line('NO_CUDA'));
+    expect(lacuna(['run', '-p', 'x', '--device', 'cuda:99']).stderr).toMatch(line('NO_CUDA'));
     expect(lacuna(['run', '-f', join(folder, 'none.txt')]).stderr).toMatch(line('FILE_ERROR'));
   });
 

@@ -160,6 +160,7 @@ describe('writeSynthetic', () => {
 
 const loadOptions = {
   device: 'ref',
+  card: 0,
   threads: 1,
   isa: '',
   attentionBlock: -1,

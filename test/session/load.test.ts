@@ -84,9 +84,12 @@ describe('loadModel', () => {
     writeFileSync(broken, readFileSync(await write('llada')).subarray(0, 5000));
     await expect(loadModel(broken)).rejects.toMatchObject(failure('BAD_GGUF', /broken\.gguf/));
     await expect(loadModel(5 as never)).rejects.toMatchObject(failure('INVALID_ARGUMENT', /path/));
-    await expect(loadModel(await write('llada'), { device: 'cuda' })).rejects.toMatchObject(
-      failure('NO_CUDA', /cuda/),
+    await expect(loadModel(await write('llada'), { device: 'cuda:99' })).rejects.toMatchObject(
+      failure('NO_CUDA', /'cuda:99' is not available: .+; use 'auto' or 'cpu'$/),
     );
+    await expect(
+      loadModel(await write('llada'), { device: 'cuda:x' as never }),
+    ).rejects.toMatchObject(failure('INVALID_ARGUMENT', /device.*cuda:N/));
   });
 
   test('reports progress up to all bytes; an error thrown there ends the loading', async () => {

@@ -125,6 +125,7 @@ describe('native objects in wrong hands', () => {
     const path = await write('llada');
     const options = {
       device: 'ref',
+      card: 0,
       threads: 0,
       isa: '',
       attentionBlock: -1,
