@@ -90,8 +90,12 @@ void CudaBackend::begin() {
   staged.clear();
   fetched.clear();
   ropeCosines = nullptr;
+  headResult = nullptr;
+  commitBatch = nullptr;
   preparedOf = {};
   linearMemory = {};
+  attendMemory = {};
+  moeMemory = {};
   uploader.reset();
   times = {};
 }

@@ -10,6 +10,7 @@
 #include "driver.h"
 #include "embed.h"
 #include "gemm_plan.h"
+#include "moe.h"
 #include "weight.h"
 
 namespace lacuna::cuda {
@@ -61,6 +62,8 @@ class CudaBackend final : public Backend {
   Counts counts() const { return counted; }
 
  private:
+  friend struct HeadState;
+
   // ---- What verbs record with (backend.cpp)
 
   // Appends a launch. `kernel` is a literal. Arguments must have no padding, which would keep equal
@@ -116,6 +119,17 @@ class CudaBackend final : public Backend {
   // and workCount. `plan` is planGemm's.
   void multiply(Verb verb, const CudaWeight& w, const GemmPlan& plan, GemmArguments a);
 
+  // ---- Experts (moe.cpp)
+
+  struct ExpertGroups {
+    GroupArguments arguments{};  // where groupExperts leaves what it finds
+    int slots = 0, tiles = 0, width = 0;
+  };
+  void routeRows(Tensor x, const Experts& experts);
+  ExpertGroups groupRows(int rows, const Experts& experts, int width);
+  void multiplyGrouped(const CudaWeight& w, const Prepared& x, const ExpertGroups& groups, float* y,
+                       GemmEpilogue epilogue);
+
   void launchBytes(Verb verb, const char* kernel, Grid grid, int threads, size_t sharedBytes,
                    const void* arguments, size_t bytes);
   const void* stageBytes(const void* host, size_t bytes);
@@ -123,7 +137,9 @@ class CudaBackend final : public Backend {
   Kernel resolve(const char* kernel);
   void run();
   void addTimes();
-  // Called by end() with the results in host memory: head.cpp and commit.cpp.
+  // Called by end() with the results in host memory: head.cpp and commit.cpp. What they complete:
+  HeadResult* headResult = nullptr;
+  CommitBatch* commitBatch = nullptr;
   void finishHead();
   void finishCommit();
   const float* ropeTable(std::span<const int32_t> positions, const Rope& rope);
@@ -184,6 +200,14 @@ class CudaBackend final : public Backend {
     Reused bricks, rowScale, partial;
   };
   LinearMemory linearMemory;
+  struct AttendMemory {
+    Reused partial, totals;
+  };
+  AttendMemory attendMemory;
+  struct MoeMemory {
+    Reused logits, expert, weight, slotOf, source, present, work, workCount, hidden, out;
+  };
+  MoeMemory moeMemory;
   DeviceBuffer tickets;  // of products whose sums are split: zeros between launches
   std::vector<SoftEntry> softEntries;
   std::vector<int32_t> softTokens, hardTokens;
@@ -194,7 +218,6 @@ class CudaBackend final : public Backend {
 
   // What the verbs of each file keep from step to step, defined there.
   std::shared_ptr<struct AttendState> attendState;
-  std::shared_ptr<struct MoeState> moeState;
   std::shared_ptr<struct HeadState> headState;
   std::shared_ptr<struct CommitState> commitState;
 };
