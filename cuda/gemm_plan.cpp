@@ -27,12 +27,13 @@ size_t stageOf(const Matrix& w, int terms, int width) {
 // what a block costs besides them, some 1.5 bricks' worth.
 int splitsFor(int tiles, int depths, int atOnce) {
   int best = 1;
-  double bestTime = 0;
-  for (int splits = 1; splits <= std::min(depths, 64); splits++) {
-    const int rounds = (tiles * splits + atOnce - 1) / atOnce;
-    const int bricks = (depths + splits - 1) / splits;
+  double bestTime = (tiles + atOnce - 1) / atOnce * (depths + 1.5);
+  for (int rounds = 1; rounds <= 4; rounds++) {
+    const int most = std::min(rounds * atOnce / tiles, depths);
+    if (most < 2) continue;
+    const int bricks = (depths + most - 1) / most;
     const double time = rounds * (bricks + 1.5);
-    if (splits == 1 || time < bestTime * 0.97) best = splits, bestTime = time;
+    if (time < bestTime * 0.97) bestTime = time, best = (depths + bricks - 1) / bricks;
   }
   return best;
 }
