@@ -167,9 +167,8 @@ struct Canvas {
     segment.length = segment.rows = length;
     segment.positions = positions.data();
     segment.storeOnly = true;
-    const Tensor none{nullptr, 0, q.tensor.cols};
     backend.begin();
-    backend.attend(none, none, fresh.tensor, fresh.tensor, {&segment, 1}, shape);
+    backend.attend({}, {}, fresh.tensor, fresh.tensor, {&segment, 1}, shape);
     backend.end();
   }
   size_t planeFloats() const {
