@@ -94,6 +94,8 @@ void CudaBackend::begin() {
   commitBatch = nullptr;
   preparedOf = {};
   linearMemory = {};
+  attendMemory = {};
+  moeMemory = {};
   uploader.reset();
   times = {};
 }

@@ -10,6 +10,7 @@
 #include "driver.h"
 #include "embed.h"
 #include "gemm_plan.h"
+#include "moe.h"
 #include "weight.h"
 
 namespace lacuna::cuda {
@@ -121,6 +122,17 @@ class CudaBackend final : public Backend {
   // and workCount. `plan` is planGemm's.
   void multiply(Verb verb, const CudaWeight& w, const GemmPlan& plan, GemmArguments a);
 
+  // ---- Experts (moe.cpp)
+
+  struct ExpertGroups {
+    GroupArguments arguments{};  // where groupExperts leaves what it finds
+    int slots = 0, tiles = 0, width = 0;
+  };
+  void routeRows(Tensor x, const Experts& experts);
+  ExpertGroups groupRows(int rows, const Experts& experts, int width);
+  void multiplyGrouped(const CudaWeight& w, const Prepared& x, const ExpertGroups& groups, float* y,
+                       GemmEpilogue epilogue);
+
   void launchBytes(Verb verb, const char* kernel, Grid grid, int threads, size_t sharedBytes,
                    const void* arguments, size_t bytes);
   const void* stageBytes(const void* host, size_t bytes);
@@ -191,6 +203,14 @@ class CudaBackend final : public Backend {
     Reused bricks, rowScale, partial;
   };
   LinearMemory linearMemory;
+  struct AttendMemory {
+    Reused partial, totals;
+  };
+  AttendMemory attendMemory;
+  struct MoeMemory {
+    Reused logits, expert, weight, slotOf, source, present, work, workCount, hidden, out;
+  };
+  MoeMemory moeMemory;
   DeviceBuffer tickets;  // of products whose sums are split: zeros between launches
   std::vector<SoftEntry> softEntries;
   std::vector<int32_t> softTokens, hardTokens;
@@ -201,7 +221,6 @@ class CudaBackend final : public Backend {
 
   // What the verbs of each file keep from step to step, defined there.
   std::shared_ptr<struct AttendState> attendState;
-  std::shared_ptr<struct MoeState> moeState;
   std::shared_ptr<struct HeadState> headState;
   std::shared_ptr<struct CommitState> commitState;
 };

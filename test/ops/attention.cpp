@@ -173,6 +173,7 @@ void addAttentionCases(std::vector<Case>& cases) {
       {"full 300, grouped heads", 6, 2, 64, 300, 300, 0, 300, 0},
       {"head of 80", 2, 1, 80, 130, 70, 0, 130, 0},
       {"head of 128", 2, 2, 128, 128, 128, 0, 128, 0},
+      {"head of 256", 3, 1, 256, 100, 20, 3, 60, 0},
       {"causal", 2, 2, 32, 150, 150, 0, 150, 1},
       {"block-causal, block only", 2, 2, 32, 160, 32, 0, 160, 32},
       {"head of 20", 2, 2, 20, 70, 9, 3, 70, 0},
@@ -192,6 +193,7 @@ void addAttentionCases(std::vector<Case>& cases) {
   for (const AttentionCase& c : table) {
     cases.push_back(
         {"attend " + c.name, 2e-6, false, [c](Backend& b) { return runAttention(b, c); }});
+    cases.back().cardTolerance = 1e-5;  // tensor cores cut sums off where others round
   }
 }
 
