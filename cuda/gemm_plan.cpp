@@ -20,19 +20,20 @@ constexpr FormatKernels formats[] = {LACUNA_KERNELS(F32) LACUNA_KERNELS(F16)
 #undef LACUNA_KERNELS
 
 size_t stageOf(const Matrix& w, int terms, int width) {
-  return stageBytes(w.brickBytes, sliceBytes(w.element), terms, width);
+  return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
 
 // Enough blocks to fill the card, in whole rounds: a round takes as long as a block's bricks and
 // what a block costs besides them, some 1.5 bricks' worth.
 int splitsFor(int tiles, int depths, int atOnce) {
   int best = 1;
-  double bestTime = 0;
-  for (int splits = 1; splits <= std::min(depths, 64); splits++) {
-    const int rounds = (tiles * splits + atOnce - 1) / atOnce;
-    const int bricks = (depths + splits - 1) / splits;
+  double bestTime = (tiles + atOnce - 1) / atOnce * (depths + 1.5);
+  for (int rounds = 1; rounds <= 4; rounds++) {
+    const int most = std::min(rounds * atOnce / tiles, depths);
+    if (most < 2) continue;
+    const int bricks = (depths + most - 1) / most;
     const double time = rounds * (bricks + 1.5);
-    if (splits == 1 || time < bestTime * 0.97) best = splits, bestTime = time;
+    if (time < bestTime * 0.97) bestTime = time, best = (depths + bricks - 1) / bricks;
   }
   return best;
 }
