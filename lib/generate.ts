@@ -160,7 +160,7 @@ class Denoiser {
     const { refine, length, revises } = this.#plan;
     const forwards = forward.reused ? [] : [[forward, ...(forward.guesses ?? [])]];
     const reused = forward.reused ? forward : undefined;
-    const look = this.#look(state, decision, forwards);
+    const look = this.#look(state, decision, forward, forwards);
     const [ruled, chosen] = await decide(this.#plan.run, state, decision, forward, look);
     let changes = [...ruled, ...chosen];
     for (const policy of refine) {
@@ -181,8 +181,9 @@ class Denoiser {
     this.#record(state, { written, splice, forwards, reused }, native);
   }
 
-  /** Lets a decoder see canvases that might be. */
-  #look(state: StepState, decision: Decision, forwards: Forward[][]): Look {
+  /** Lets a decoder see canvases that might be, with the soft masks and credits of the step. */
+  #look(state: StepState, decision: Decision, forward: Forward, forwards: Forward[][]): Look {
+    const { softMask, credit } = forward.request;
     const { mask } = this.#plan.run.tokens;
     return async (branches) => {
       const canvases = branches.map(({ changes }) => {
@@ -194,7 +195,7 @@ class Denoiser {
         const { suppress, unscored, allowMask } = decision.request ?? {};
         const token = (position: number) => canvases[i][position - this.#plan.run.prompt];
         const query = range(state.range).filter((position) => token(position) === mask);
-        return { suppress, unscored, allowMask, query, ...ask };
+        return { suppress, unscored, allowMask, softMask, credit, query, ...ask };
       });
       const results = await this.#forwards.look(canvases, (i) =>
         forwardOptions(this.#plan, state, decision, [asks[i]]),

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { SoftMaskParameters } from './decoding/soft-masking.js';
 import { LacunaError, type LacunaErrorCode } from './errors.js';
 
 export interface NativeLoadOptions {
@@ -32,6 +33,8 @@ export interface NativeSpec {
   expertFfn: number;
   attentionBlock: number;
   logitShift: number;
+  /** Present when the file names them. */
+  softMask?: SoftMaskParameters;
   /** Token ids; −1: absent. */
   mask: number;
   bos: number;

@@ -11,6 +11,7 @@ import { fixedLength } from './decoding/length.js';
 import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
 import { factsOf } from './decoding/named.js';
 import { withPreset, type PresetName } from './decoding/presets.js';
+import type { SoftMaskParameters } from './decoding/soft-masking.js';
 import { threshold } from './decoding/threshold.js';
 import type {
   AdaptPolicy,
@@ -129,6 +130,7 @@ export interface GenerationModel {
     readonly logitShift: number;
     readonly attention: 'full' | 'causal' | { readonly blockCausal: number };
     readonly tokens: { readonly mask?: number; readonly eos?: number; readonly eot?: number };
+    readonly softMask?: SoftMaskParameters;
   };
   /** Throws `UNSUPPORTED_TOKENIZER` where there is none. */
   readonly tokenizer: Tokenizer;
@@ -345,6 +347,7 @@ function factsOfRun(
     tokenizer,
     attentionBlock: attentionBlock(info),
     logitShift: info.logitShift,
+    softMask: info.softMask,
     policies,
   };
 }

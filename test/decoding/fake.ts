@@ -1,6 +1,6 @@
 /** A model of 16 tokens whose logits a test scripts, with a session that checks what it is asked. */
 import assert from 'node:assert/strict';
-import { gumbel, uniform } from '../../lib/decoding/philox.js';
+import { tokenGumbel, uniform } from '../../lib/decoding/philox.js';
 import { applyRule } from '../../lib/decoding/rule.js';
 import { LacunaError } from '../../lib/errors.js';
 import type { GenerationModel, GenerationSession } from '../../lib/plan.js';
@@ -165,9 +165,9 @@ export class FakeSession implements GenerationSession {
     const positions = [...request.query!];
     assert(positions.length + (request.shadow ?? []).length > 0);
     for (const position of request.shadow ?? []) assert(position < this.canvas.length);
-    for (const position of request.softMask?.position ?? []) {
-      assert.equal(this.canvas[position], mask);
-    }
+    const soft = request.softMask ?? { position: [], alpha: [] };
+    soft.position.forEach((position) => assert(position < this.canvas.length));
+    soft.alpha.forEach((alpha) => assert(alpha >= 0 && alpha <= 1));
     assert(positions.every((position, i) => i === 0 || position > positions[i - 1]));
     const visible = this.#visible(request);
     for (const position of positions) {
@@ -223,7 +223,7 @@ export class FakeSession implements GenerationSession {
     const p = weights.map((weight) => weight / sum);
     const choice = z.map((v, token) => {
       if (token === mask && !allowMask) return -Infinity;
-      const noise = temperature > 0 ? gumbel(seed, step, position * vocabulary + token, 0) : 0;
+      const noise = temperature > 0 ? tokenGumbel(seed, step, position, token) : 0;
       return v / (temperature || 1) + noise;
     });
     const token = choice.indexOf(Math.max(...choice));
