@@ -3,7 +3,9 @@ import { Option, type Command } from 'commander';
 import {
   absoluteBlocks,
   ancestral,
+  beam,
   blocks,
+  credit,
   dilated,
   dream,
   entropyBound,
@@ -41,6 +43,8 @@ export interface GenerationFlags {
   factor?: number;
   gamma?: number;
   algTemp?: number;
+  depth?: number;
+  width?: number;
   background?: string;
   profile?: string;
   temperature?: number;
@@ -54,7 +58,8 @@ export interface GenerationFlags {
 }
 
 /** Options that only some decoders know. */
-type Own = 'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp' | 'background' | 'profile';
+type Own =
+  'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp' | 'depth' | 'width' | 'background' | 'profile';
 
 interface DecoderEntry {
   about: string;
@@ -112,6 +117,16 @@ const decoders = {
     own: [],
     make: () => localLeap(),
   },
+  credit: {
+    about: 'like threshold, but sooner what has come first for long (CreditDecoding)',
+    own: ['tau'],
+    make: ({ tau }) => credit(threshold({ tau })),
+  },
+  beam: {
+    about: 'the --depth tokens that are best together, a search over --width canvases',
+    own: ['depth', 'width'],
+    make: ({ depth, width }) => beam({ depth, width }),
+  },
   klass: {
     about: 'all above --tau that have stopped changing (KLASS)',
     own: ['tau'],
@@ -157,6 +172,8 @@ const ownFlags: Record<Own, string> = {
   factor: '--factor',
   gamma: '--gamma',
   algTemp: '--alg-temp',
+  depth: '--depth',
+  width: '--width',
   background: '--background',
   profile: '--profile',
 };
@@ -212,12 +229,14 @@ export function generationOptions(command: Command): Command {
     )
     .option(
       '--tau <p>',
-      'threshold, klass, sdar: commit tokens at least this probable (default: 0.9; sdar 0.85)',
+      'threshold, credit, klass, sdar: commit tokens at least this probable (default: 0.9; sdar 0.85)',
       real(0, 1),
     )
     .option('--factor <f>', 'factor: more commits more tokens in a step (default: 1)', real(0))
     .option('--gamma <nats>', 'entropy-bound: more commits more in a step (default: 0.1)', real(0))
     .option('--alg-temp <t>', 'dream-…: randomness of the order (default: 0)', real(0))
+    .option('--depth <n>', 'beam: tokens that are decided together (default: 4)', whole(1))
+    .option('--width <n>', 'beam: canvases that are kept (default: 4)', whole(1))
     .option('--background <path>', 'pc-sampler: a file made by lacuna background')
     .option('--profile <path>', 'osdt: a file made by lacuna calibrate')
     .optionsGroup('Sampling:')

@@ -74,7 +74,7 @@ describe('help and usage', () => {
     [['run', '-p', 'x', '--decode', 'best'], /Allowed choices are low-confidence/],
     [
       ['run', '-p', 'x', '--tau', '0.5'],
-      /^lacuna: --tau needs --decode threshold or klass or sdar$/m,
+      /^lacuna: --tau needs --decode threshold or credit or klass or sdar$/m,
     ],
     [
       ['run', '-p', 'x', '--decode', 'random', '--gamma', '1'],
@@ -186,6 +186,8 @@ describe('run in a pipe', () => {
     ['right-to-left'],
     ['local-leap', '--cache', 'dual'],
     ['klass', '--tau', '0.3'],
+    ['credit', '--tau', '0.6'],
+    ['beam', '--depth', '3', '--width', '2'],
     ['sdar', '--tau', '0.3'],
     ['dilated', '--block-length', '8'],
     ['ancestral', '--steps', '6', '-t', '1'],

@@ -1,4 +1,5 @@
 /** CreditDecoding against its formulas, worked out densely over the whole vocabulary. */
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import {
   blocks,
@@ -10,6 +11,7 @@ import {
   type CreditOptions,
   type Decoder,
 } from '../../lib/decoding/index.js';
+import { loadModel } from '../../lib/model.js';
 import { tokenGumbel } from '../../lib/decoding/philox.js';
 import type { StepResult } from '../../lib/types.js';
 import { confident, FakeModel, mask, noisy, vocabulary, type Predict } from './fake.js';
@@ -98,6 +100,21 @@ describe('the same steps as the dense matrix', () => {
         }
       }
     }
+  });
+});
+
+test('the noise is that of native code', async () => {
+  const path = fileURLToPath(new URL('../../models/shakespeare-7m.Q8_0.gguf', import.meta.url));
+  await using model = await loadModel(path, { device: 'cpu', threads: 1 });
+  const session = model.createSession({ length: 12 });
+  const sampling = { temperature: 1.5, seed: 2 ** 40 + 5, step: 3 };
+  const { position, token, logits } = await session.step({ sampling, logits: true });
+  const { vocabulary: n, tokens } = model.info;
+  position.forEach((at, i) => {
+    const z = Array.from(logits!.subarray(i * n, (i + 1) * n), (logit, v) =>
+      v === tokens.mask ? -Infinity : logit / 1.5 + tokenGumbel(sampling.seed, 3, at, v),
+    );
+    expect(token[i]).toBe(z.indexOf(Math.max(...z)));
   });
 });
 

@@ -14,7 +14,7 @@ import {
 import { generate } from '../../lib/generate.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import type { GenerateOptions } from '../../lib/plan.js';
-import { confident, FakeModel, mask, noisy, vocabulary, type Predict } from './fake.js';
+import { FakeModel, mask, noisy, vocabulary, type Predict } from './fake.js';
 import { decoded, prompt, scripted } from './scripted.js';
 
 /** What each forward was given: position → [alpha, [token, weight] …]. */
