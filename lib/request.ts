@@ -69,7 +69,7 @@ export function resolveStep(request: StepRequest, context: StepContext): Resolve
   return {
     rows,
     visible: resolveVisible(request.visible, length),
-    query: resolveQuery(request.query, rows, context),
+    ...resolveQuery(request.query, rows, context),
     shadow: positions('shadow', request.shadow ?? [], length),
     soft: request.softMask === undefined ? null : resolveSoft(request.softMask, context),
     credit: request.credit === undefined ? null : resolveCredit(request.credit, context),
@@ -112,12 +112,16 @@ function range(name: string, value: Range, length: number): Range {
   return { start, end: integer(`${name}.end`, value.end, { min: start, max: length }) };
 }
 
+function isRange(value: unknown): value is Range {
+  return typeof value === 'object' && value !== null && 'start' in value;
+}
+
 function resolveRows(rows: StepRequest['rows'], length: number): Int32Array {
   if (rows === undefined) return upTo(0, length);
   if (typeof rows !== 'object' || rows === null) {
     return invalid('rows', rows, '{ start, end } or an array of positions');
   }
-  if (!('start' in rows)) return positions('rows', rows, length);
+  if (!isRange(rows)) return positions('rows', rows, length);
   const { start, end } = range('rows', rows, length);
   return upTo(start, end);
 }
@@ -132,17 +136,23 @@ function resolveQuery(
   query: StepRequest['query'],
   rows: Int32Array,
   { length, canvas, mask, logitShift }: StepContext,
-): Int32Array {
+): Pick<NativeStep, 'query' | 'maskedFrom' | 'maskedTo'> {
+  const list = { maskedFrom: -1, maskedTo: -1 };
+  if (isRange(query)) {
+    const { start, end } = range('query', query, length);
+    return { query: new Int32Array(), maskedFrom: start, maskedTo: end };
+  }
   const computed = new Uint8Array(length);
   for (const row of rows) computed[row] = 1;
   const source = (position: number) => Math.max(position - logitShift, 0);
   if (query === undefined) {
     const tokens = canvas();
-    return rows.filter((p) => tokens[p] === mask && computed[source(p)] === 1);
+    const masked = rows.filter((p) => tokens[p] === mask && computed[source(p)] === 1);
+    return { query: masked, ...list };
   }
   const asked = positions('query', query, length);
   const lost = asked.find((position) => computed[source(position)] === 0);
-  if (lost === undefined) return asked;
+  if (lost === undefined) return { query: asked, ...list };
   throw new LacunaError(
     'INVALID_ARGUMENT',
     `query holds position ${lost}, which is predicted from row ${source(lost)}; add that row to rows`,

@@ -1,6 +1,6 @@
 /** Several policies, one forward: puts together what they ask for, and shows each its own part. */
 import { LacunaError } from '../errors.js';
-import type { StepRequest, StepResult } from '../types.js';
+import type { StepResult } from '../types.js';
 import type { Ask } from './policy.js';
 
 /** One request for all. `query` and `shadow` are always given. */
@@ -45,7 +45,7 @@ function onlyOne<Key extends 'softMask' | 'credit'>(asks: readonly Ask[], key: K
  */
 export function reportFor(
   own: Ask,
-  { request, result }: { request: StepRequest; result: StepResult },
+  { request, result }: { request: { query?: Int32Array; probe?: Int32Array }; result: StepResult },
 ): StepResult {
   const reported = request.query!.length;
   const rows = [
@@ -93,7 +93,12 @@ function topOf(top: NonNullable<StepResult['top']>, rows: number[], k: number) {
 }
 
 /** (rows × own probes), columns in the order of `own`. */
-function probesOf(probe: Float32Array, rows: number[], own: Int32Array, request: StepRequest) {
+function probesOf(
+  probe: Float32Array,
+  rows: number[],
+  own: Int32Array,
+  request: { probe?: Int32Array },
+) {
   const width = request.probe!.length;
   const columns = [...own].map((token) => request.probe!.indexOf(token));
   return Float32Array.from(rows.flatMap((row) => columns.map((c) => probe[row * width + c])));
