@@ -1,6 +1,6 @@
 /** BUSY, ABORTED, DISPOSED, and native objects in wrong hands. */
 import { describe, expect, test } from 'vitest';
-import { LacunaError } from '../../lib/index.js';
+import { LacunaError, type StepResult } from '../../lib/index.js';
 import { call, native } from '../../lib/native.js';
 import { devices, failure, halfMasked, modelFolder, thrown } from './models.js';
 
@@ -45,7 +45,7 @@ describe.each(devices)('states on %s', (device) => {
     const commit = { select: { kind: 'topK', k: 20 } } as const;
     const query = { start: 0, end: 48 };
     const waiting = halfMasked(model, 64);
-    const expected = [];
+    const expected: StepResult[] = [];
     for (let i = 0; i < 3; i++) expected.push(await waiting.step({ query, commit }));
 
     const session = halfMasked(model, 64);
