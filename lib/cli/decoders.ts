@@ -28,7 +28,7 @@ import type { GenerateOptions } from '../plan.js';
 import { cachePlan, caches, type CacheName } from './caches.js';
 import { readJson } from './files.js';
 import { fields } from './format.js';
-import { named, real, UsageError, whole } from './options.js';
+import { defined, named, real, UsageError, whole } from './options.js';
 
 export interface GenerationFlags {
   maxTokens: number;
@@ -273,11 +273,4 @@ function refuseStrangers(flags: GenerationFlags, decoder: DecoderEntry | undefin
       .map(([user]) => user);
     throw new UsageError(`${ownFlags[name]} needs --decode ${users.join(' or ')}`);
   }
-}
-
-/** Without the entries that are undefined: the library takes them as given. */
-function defined<T extends object>(options: T): T {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as T;
 }

@@ -101,14 +101,14 @@ export function overrideOptions(command: Command): Command {
 }
 
 export function loadOptions(flags: ModelFlags): LoadOptions {
-  const { device, threads, isa, attention, shift, maskToken, pre } = flags;
-  return {
-    device,
-    ...(threads !== undefined && { threads }),
-    ...(isa !== undefined && { isa }),
-    ...(attention !== undefined && { attention }),
-    ...(shift !== undefined && { shift: shift === '1' ? 1 : 0 }),
-    ...(maskToken !== undefined && { maskToken }),
-    ...(pre !== undefined && { pre }),
-  };
+  const { device, threads, isa, attention, maskToken, pre } = flags;
+  const shift = flags.shift === undefined ? undefined : flags.shift === '1' ? 1 : 0;
+  return defined({ device, threads, isa, attention, shift, maskToken, pre });
+}
+
+/** Without the entries that are undefined: the library takes them as given. */
+export function defined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
 }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { comparisonTable } from '../../lib/cli/compare.js';
+import { comparisonTable } from '../../lib/cli/comparison.js';
 import type { GenerationResult } from '../../lib/generation.js';
 import { compare, type Comparison } from '../../lib/measure/compare.js';
 import { leftToRight } from '../../lib/measure/left-to-right.js';
