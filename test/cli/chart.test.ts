@@ -1,25 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { comparisonChart, loadVega } from '../../lib/cli/chart.js';
 import { presetNames } from '../../lib/decoding/presets.js';
 import type { Comparison } from '../../lib/measure/compare.js';
+import { ended, lacuna, root, temporaryFolder } from './lacuna.js';
 
-const root = join(import.meta.dirname, '..', '..');
-const folder = mkdtempSync(join(tmpdir(), 'lacuna-chart-'));
+const folder = temporaryFolder();
 const prompts = join(folder, 'prompts.txt');
 beforeAll(() => writeFileSync(prompts, 'KING HENRY:\n'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Element {
   name: string;
@@ -78,17 +67,12 @@ const bars = (svg: Element) =>
     })),
   );
 
-function compareCommand(args: string[], main = join(root, 'dist', 'cli', 'main.js')) {
-  const words = [main, 'compare', '--prompts', prompts, '-n', '4', '--bos', '--threads', '1'];
-  const options = { encoding: 'utf8' as const };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...words, ...args], options);
-  return { code: status, stdout, stderr };
-}
+const comparing = ['compare', '--prompts', prompts, '-n', '4', '--bos', '--threads', '1'];
 
 describe('lacuna compare --chart', () => {
   test('shows what the table shows', () => {
     const path = join(folder, 'chart.svg');
-    const { code, stdout, stderr } = compareCommand(['--chart', path]);
+    const { code, stdout, stderr } = lacuna([...comparing, '--chart', path]);
     expect([stderr, code]).toEqual(['', 0]);
     const [header, , ...lines] = stdout
       .trim()
@@ -116,7 +100,7 @@ describe('lacuna compare --chart', () => {
 
   test('a path that cannot be written: the table is printed all the same', () => {
     const path = join(folder, 'none', 'chart.svg');
-    const { code, stdout, stderr } = compareCommand(['--presets', 'fast', '--chart', path]);
+    const { code, stdout, stderr } = lacuna([...comparing, '--presets', 'fast', '--chart', path]);
     expect(stderr).toMatch(/^lacuna: FILE_ERROR: --chart: .*chart\.svg'\n$/);
     expect(stdout).toMatch(/^\| fast /m);
     expect(code).toBe(1);
@@ -136,7 +120,8 @@ describe('lacuna compare --chart', () => {
       symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
     }
     const main = join(copy, 'dist', 'cli', 'main.js');
-    const { code, stdout, stderr } = compareCommand(['--chart', join(folder, 'not.svg')], main);
+    const args = [main, ...comparing, '--chart', join(folder, 'not.svg')];
+    const { code, stdout, stderr } = ended(process.execPath, args);
     expect(stderr).toMatch(/^lacuna: MISSING_PACKAGE: .*npm install vega@6\n$/);
     expect([stdout, code]).toEqual(['', 1]);
   });
