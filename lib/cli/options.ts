@@ -47,12 +47,12 @@ export function choice(flags: string, description: string, values: readonly stri
   return new Option(flags, description).choices(values);
 }
 
-/** The same for values that the help explains one by one. */
-export function named(flags: string, description: string, values: readonly string[]): Option {
-  return new Option(flags, description).argParser((value: string) => {
-    if (values.includes(value)) return value;
+/** Parses one of a list that the help explains value by value. */
+export function oneOf(values: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (values.includes(text)) return text;
     throw new InvalidArgumentError(`Allowed choices are ${values.join(', ')}.`);
-  });
+  };
 }
 
 function attention(text: string): LoadOptions['attention'] {
@@ -98,6 +98,13 @@ export function overrideOptions(command: Command): Command {
     .addOption(choice('--shift <n>', '1: row i − 1 predicts token i', ['0', '1']))
     .option('--mask-token <id>', 'token id of the mask', whole(0))
     .option('--pre <name>', 'pre-tokenizer: how text is cut into words');
+}
+
+/** For commands whose result is a file for another command. */
+export function jsonOutput(command: Command): Command {
+  return command
+    .optionsGroup('Output:')
+    .option('-o, --output <path>', 'where the JSON goes (default: standard output)');
 }
 
 export function loadOptions(flags: ModelFlags): LoadOptions {
