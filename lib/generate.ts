@@ -175,8 +175,11 @@ class Denoiser {
             who: 'decode: choose()',
           })
         : this.#write(changes);
-    const report = reportFor(length.ask?.(state) ?? {}, forward);
-    const splice = length.resize?.(state, report, changes);
+    const splice = length.resize?.(
+      state,
+      reportFor(length.ask?.(state) ?? {}, forward), // nothing where lengths are fixed
+      changes,
+    );
     const native = forward.request.commit !== undefined && chosen.length === 0;
     this.#record(state, { written, splice, forwards, reused }, native);
   }

@@ -139,7 +139,8 @@ export class DiffusionSession implements Disposable {
       vocabulary,
       logitShift,
       mask: this.maskToken,
-      canvas: this.tokens,
+      length: this.length,
+      canvas: () => this.tokens,
       steps: this.#steps,
     };
     const step = { ...resolveStep(request, context), session: this.#native };
