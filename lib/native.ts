@@ -93,6 +93,9 @@ export interface NativeStep {
   rows: Int32Array;
   visible: Int32Array;
   query: Int32Array;
+  /** −1: `query` holds. Else the positions from here to before `maskedTo` that hold MASK. */
+  maskedFrom: number;
+  maskedTo: number;
   shadow: Int32Array;
   unconditional: NativeSession | null;
   guidance: number;
@@ -177,7 +180,8 @@ export interface NativeModel {
   file(): NativeFile;
   createSession(length: number): NativeSession;
   sessionBytes(length: number): number;
-  step(items: NativeStep[]): NativeTask<NativeStepResult[]>;
+  /** @param queue wait for running steps of the sessions, instead of BUSY */
+  step(items: NativeStep[], queue: boolean): NativeTask<NativeStepResult[]>;
   /** Resolves when running work has ended and the memory is free. Sessions die with it. */
   dispose(): Promise<void>;
 }

@@ -113,7 +113,7 @@ export interface GenerationSession {
   set(position: number, tokens: Int32Array): void;
   step(
     request?: StepRequest<GenerationSession>,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; queue?: boolean },
   ): Promise<StepResult>;
   /** A copy: canvas, keys and values. */
   fork(): GenerationSession;
@@ -132,6 +132,8 @@ export interface GenerationModel {
     readonly tokens: { readonly mask?: number; readonly eos?: number; readonly eot?: number };
     readonly softMask?: SoftMaskParameters;
   };
+  /** Whether steps of a session can wait for each other: see `StepOptions.queue`. */
+  readonly queues?: boolean;
   /** Throws `UNSUPPORTED_TOKENIZER` where there is none. */
   readonly tokenizer: Tokenizer;
   createSession(options: { length: number }): GenerationSession;

@@ -79,18 +79,9 @@ export interface StepState {
  * forward, and each is shown a report of what it asked for itself: its `query` as far as those rows
  * were computed, ascending, then its `shadow`.
  */
-export type Ask = Pick<
+export type Ask = { query?: Int32Array } & Pick<
   StepRequest,
-  | 'query'
-  | 'shadow'
-  | 'suppress'
-  | 'unscored'
-  | 'allowMask'
-  | 'probe'
-  | 'topK'
-  | 'kl'
-  | 'softMask'
-  | 'credit'
+  'shadow' | 'suppress' | 'unscored' | 'allowMask' | 'probe' | 'topK' | 'kl' | 'softMask' | 'credit'
 >;
 
 /**

@@ -61,8 +61,10 @@ describe.each(Object.entries(decoders))('%s', (_, decode) => {
         expect(new Set(written).size).toBe(written.length);
         expect(written.every((position) => position >= 5)).toBe(true);
         if (seed < 3) continue;
-        const again = await run(make(), { ...options, stopAtEos: false });
-        expect(again.trace).toEqual(result.trace);
+        const again = make();
+        again.queues = true; // steps that can be foreseen are begun early, and come out the same
+        const repeated = await run(again, { ...options, stopAtEos: false });
+        expect(repeated.trace).toEqual(result.trace);
       }
     });
   });
