@@ -61,7 +61,9 @@ GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int wi
       static_cast<int>(std::clamp<size_t>((facts.sharedBytes - kDeclaredBytes) / 2 / stage, 2, 4));
   plan.sharedBytes = std::max(static_cast<size_t>(plan.stages) * stage, slabBytes(width));
   const int columns = (w.rows + kTileColumns - 1) / kTileColumns;
-  if (split) plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
+  if (split && rowTiles > 0) {
+    plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
+  }
   plan.grid = {static_cast<unsigned>(rowTiles), static_cast<unsigned>(columns),
                static_cast<unsigned>(plan.splits)};
   return plan;
