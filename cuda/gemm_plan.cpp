@@ -19,12 +19,11 @@ constexpr FormatKernels formats[] = {LACUNA_KERNELS(F32) LACUNA_KERNELS(F16)
                                          LACUNA_CODED_FORMATS(LACUNA_KERNELS)};
 #undef LACUNA_KERNELS
 
-// Of a block's shared memory, what kernels and finishes declare for themselves.
-constexpr size_t kDeclaredBytes = 2048;
-
 size_t stageOf(const Matrix& w, int terms, int width) {
   return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
+
+constexpr size_t kFixedShared = 16;  // what the kernels declare besides the stages
 
 // Enough blocks to fill the card, in whole rounds: a round takes as long as a block's bricks and
 // what a block costs besides them, some 1.5 bricks' worth.
@@ -45,8 +44,8 @@ int splitsFor(int tiles, int depths, int atOnce) {
 
 int gemmWidth(const Driver::Facts& facts, const Matrix& w, int terms, int rows) {
   if (rows <= 8) return 8;
-  if (rows <= 64) return 32;
-  return 2 * stageOf(w, terms, 128) + kDeclaredBytes <= facts.sharedBytes ? 128 : 32;
+  if (rows <= 64 || 2 * stageOf(w, terms, 128) > facts.sharedBytes - kFixedShared) return 32;
+  return 128;
 }
 
 GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int width, int rowTiles,
@@ -58,7 +57,7 @@ GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int wi
   // stages at the least, and more than four change nothing.
   const size_t stage = stageOf(w, terms, width);
   plan.stages =
-      static_cast<int>(std::clamp<size_t>((facts.sharedBytes - kDeclaredBytes) / 2 / stage, 2, 4));
+      static_cast<int>(std::clamp<size_t>((facts.sharedBytes / 2 - kFixedShared) / stage, 2, 4));
   plan.sharedBytes = std::max(static_cast<size_t>(plan.stages) * stage, slabBytes(width));
   const int columns = (w.rows + kTileColumns - 1) / kTileColumns;
   if (split && rowTiles > 0) {
