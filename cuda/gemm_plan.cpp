@@ -23,7 +23,8 @@ size_t stageOf(const Matrix& w, int terms, int width) {
   return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
 
-constexpr size_t kFixedShared = 16;  // what the kernels declare besides the stages
+// Shared memory for what kernels and finishes declare besides the stages.
+constexpr size_t kFixedShared = 2048;
 
 // Enough blocks to fill the card, in whole rounds: a round takes as long as a block's bricks and
 // what a block costs besides them, some 1.5 bricks' worth.
@@ -60,7 +61,9 @@ GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int wi
       static_cast<int>(std::clamp<size_t>((facts.sharedBytes / 2 - kFixedShared) / stage, 2, 4));
   plan.sharedBytes = std::max(static_cast<size_t>(plan.stages) * stage, slabBytes(width));
   const int columns = (w.rows + kTileColumns - 1) / kTileColumns;
-  if (split) plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
+  if (split && rowTiles > 0) {
+    plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
+  }
   plan.grid = {static_cast<unsigned>(rowTiles), static_cast<unsigned>(columns),
                static_cast<unsigned>(plan.splits)};
   return plan;
