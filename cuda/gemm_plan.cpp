@@ -19,6 +19,8 @@ constexpr FormatKernels formats[] = {LACUNA_KERNELS(F32) LACUNA_KERNELS(F16)
                                          LACUNA_CODED_FORMATS(LACUNA_KERNELS)};
 #undef LACUNA_KERNELS
 
+constexpr size_t kDeclared = 16;  // shared memory that combineSplits declares besides the stages
+
 size_t stageOf(const Matrix& w, int terms, int width) {
   return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
@@ -41,7 +43,7 @@ int splitsFor(int tiles, int depths, int atOnce) {
 
 int gemmWidth(const Driver::Facts& facts, const Matrix& w, int terms, int rows) {
   if (rows <= 8) return 8;
-  if (rows <= 64 || 2 * stageOf(w, terms, 128) > facts.sharedBytes) return 32;
+  if (rows <= 64 || 2 * stageOf(w, terms, 128) + kDeclared > facts.sharedBytes) return 32;
   return 128;
 }
 
@@ -53,7 +55,8 @@ GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int wi
   // Two blocks on a multiprocessor hide each other's latencies; the copies under way need two
   // stages at the least, and more than four change nothing.
   const size_t stage = stageOf(w, terms, width);
-  plan.stages = static_cast<int>(std::clamp<size_t>(facts.sharedBytes / 2 / stage, 2, 4));
+  plan.stages =
+      static_cast<int>(std::clamp<size_t>((facts.sharedBytes / 2 - kDeclared) / stage, 2, 4));
   plan.sharedBytes = std::max(static_cast<size_t>(plan.stages) * stage, slabBytes(width));
   const int columns = (w.rows + kTileColumns - 1) / kTileColumns;
   if (split) plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
