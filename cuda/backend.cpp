@@ -90,6 +90,8 @@ void CudaBackend::begin() {
   staged.clear();
   fetched.clear();
   ropeCosines = nullptr;
+  headResult = nullptr;
+  commitBatch = nullptr;
   preparedOf = {};
   linearMemory = {};
   attendMemory = {};

@@ -62,6 +62,8 @@ class CudaBackend final : public Backend {
   Counts counts() const { return counted; }
 
  private:
+  friend struct HeadState;
+
   // ---- What verbs record with (backend.cpp)
 
   // Appends a launch. `kernel` is a literal. Arguments must have no padding, which would keep equal
@@ -135,7 +137,9 @@ class CudaBackend final : public Backend {
   Kernel resolve(const char* kernel);
   void run();
   void addTimes();
-  // Called by end() with the results in host memory: head.cpp and commit.cpp.
+  // Called by end() with the results in host memory: head.cpp and commit.cpp. What they complete:
+  HeadResult* headResult = nullptr;
+  CommitBatch* commitBatch = nullptr;
   void finishHead();
   void finishCommit();
   const float* ropeTable(std::span<const int32_t> positions, const Rope& rope);

@@ -1,22 +1,101 @@
+// commit: rules run where the head left its statistics, and say which rows they take. The tokens go
+// to the canvases when end() has both: canvases are on the host, where the next step stages its
+// tokens from.
+#include "commit.h"
+
+#include <algorithm>
+
 #include "backend.h"
+#include "head_state.h"
 
 namespace lacuna::cuda {
 
-// Until the rules run on the card: on the host, when its statistics have arrived.
 struct CommitState {
-  CommitBatch* batch = nullptr;
+  std::vector<CommitWork> work;  // (items)
+  std::vector<int32_t> written;  // (rows of all items)
 };
+
+namespace {
+
+CommitWork workOf(const CommitRule& rule) {
+  CommitWork w{};
+  w.score = rule.score;
+  w.select = rule.select;
+  w.k = rule.k;
+  w.min = rule.min;
+  w.begin = rule.begin;
+  w.end = rule.end;
+  w.step = rule.step;
+  w.strict = rule.strict;
+  w.literal = rule.literal;
+  w.seed = rule.seed;
+  w.tau = rule.tau;
+  w.factor = rule.factor;
+  w.gamma = rule.gamma;
+  return w;
+}
+
+}  // namespace
 
 void CudaBackend::commit(CommitBatch& batch) {
   if (!commitState) commitState = std::make_shared<CommitState>();
-  commitState->batch = &batch;
+  CommitState& s = *commitState;
+  commitBatch = &batch;
+  s.work.clear();
+  const HeadOutput out = headResult ? headState->out : HeadOutput{};
+  size_t rows = 0;
+  for (const CommitItem& item : batch.items) rows += item.positions.size();
+  s.written.resize(rows);
+  if (rows == 0) return;
+  int32_t* written = fetch(std::span(s.written));
+  uint64_t* keys = scratch<uint64_t>(rows);
+  int32_t* order = scratch<int32_t>(rows);
+  double* ranked = scratch<double>(rows);
+  for (const CommitItem& item : batch.items) {
+    const size_t n = item.positions.size();
+    // Statistics of this step are on the card, others are sent there.
+    const bool here = headResult == item.head;
+    const auto statistics = [&](const auto& host, const auto* device) {
+      return here ? device + item.first : stage(std::span(host).subspan(item.first, n));
+    };
+    CommitWork w = workOf(item.rule);
+    w.token = statistics(item.head->token, out.token);
+    w.probability = statistics(item.head->probability, out.probability);
+    w.margin = statistics(item.head->margin, out.margin);
+    w.entropy = statistics(item.head->entropy, out.entropy);
+    w.positions = stage(item.positions);
+    w.canvas = stage(std::span<const int32_t>(item.canvas));
+    w.bias = item.rule.bias.empty() ? nullptr : stage(item.rule.bias);
+    w.keys = keys;
+    w.order = order;
+    w.ranked = ranked;
+    w.written = written;
+    w.count = static_cast<int32_t>(n);
+    w.mask = item.mask;
+    s.work.push_back(w);
+    keys += n;
+    order += n;
+    ranked += n;
+    written += n;
+  }
+  const CommitArguments arguments{stage(std::span<const CommitWork>(s.work))};
+  launch(Verb::commit, "commitRules", {static_cast<unsigned>(s.work.size())}, kCommitThreads, 0,
+         arguments);
 }
 
 void CudaBackend::finishCommit() {
-  if (!commitState || !commitState->batch) return;
-  CommitBatch& batch = *commitState->batch;
-  commitState->batch = nullptr;
-  Backend::commit(batch);
+  if (!commitBatch) return;
+  auto written = commitState->written.begin();
+  for (CommitItem& item : commitBatch->items) {
+    item.committed.clear();
+    for (size_t i = 0; i < item.positions.size(); i++) {
+      if (!*written++) continue;
+      const int32_t position = item.positions[i];
+      item.canvas[static_cast<size_t>(position)] = item.head->token[item.first + i];
+      item.committed.push_back(position);
+    }
+    std::sort(item.committed.begin(), item.committed.end());
+  }
 }
 
 }  // namespace lacuna::cuda

@@ -55,7 +55,7 @@ enum class GemmEpilogue : int32_t { store, add, glu };  // as Epilogue
 struct GemmArguments {
   Matrix w;
   Prepared x;
-  float* y;           // null where a finish of another kind has its own target
+  float* y;           // null for the head
   const float* bias;  // (rows of w) or null
   int64_t yStride;    // floats
   // Grouped: tile blockIdx.x is work[blockIdx.x], if that is below *workCount. Else null.
@@ -68,6 +68,7 @@ struct GemmArguments {
   int32_t splits, stages;
   GemmEpilogue epilogue;
   int32_t unused;
+  const struct HeadArguments* head;  // device: tiles are reduced (head.cuh), not stored. Else null
 };
 
 }  // namespace lacuna::cuda

@@ -4,26 +4,11 @@
 #include <vector>
 
 #include "../backend.h"
+#include "rule.h"
 
 // Declarative commit rules. TypeScript's interpreter (lib/decoding/rule.ts) says the same in other
 // words, and a test holds the two together.
 namespace lacuna {
-
-enum class Score {
-  probability,  // of the proposed token
-  margin,       // largest minus second largest probability
-  negEntropy,   // −entropy
-  random,       // Philox uniform by (seed, step, position)
-  position,     // −position: left to right
-};
-
-enum class Select {
-  topK,          // the k best
-  threshold,     // score ≥ tau (strict: > tau), and the `min` best in any case
-  factor,        // Fast-dLLM: longest prefix with (n + 1)(1 − score_n) ≤ factor; rank 1 always
-  entropyBound,  // EB-Sampler: longest prefix with Σ H − max H ≤ gamma
-  all,
-};
 
 struct CommitRule {
   Score score = Score::probability;

@@ -18,13 +18,20 @@ struct HeadCase {
   std::vector<int32_t> suppress, allow, unchosen, unscored, probe;
   std::vector<Credit> credits;
   bool guided = false, previous = false;
+  int period = 0;  // tokens after which the weights repeat, so that logits are equal; 0: never
 };
 
 Output runHead(Backend& backend, const HeadCase& c) {
   Random random(static_cast<uint64_t>(c.vocabulary + c.dim));
   const int rows = 2 * c.n;
   const size_t dim = static_cast<size_t>(c.dim);
-  const HostTensor weight = randomTensor(random, c.type, c.dim, c.vocabulary);
+  HostTensor weight = randomTensor(random, c.type, c.dim, c.vocabulary);
+  if (c.period > 0) {
+    const size_t repeated =
+        weight.bytes.size() / static_cast<size_t>(c.vocabulary) * static_cast<size_t>(c.period);
+    for (size_t i = repeated; i < weight.bytes.size(); i++)
+      weight.bytes[i] = weight.bytes[i - repeated];
+  }
   const WeightPtr w = upload(backend, weight, Use::matrix);
   std::vector<float> hidden = c.type == Type::f32
                                   ? random.normals(static_cast<size_t>(rows) * dim)
@@ -166,6 +173,61 @@ void addSampling(std::vector<HeadCase>& list) {
   list.push_back(mask);
 }
 
+// Logits that are equal, lists as long as they get, and more rows than are reduced together.
+void addLimits(std::vector<HeadCase>& list) {
+  HeadCase ties = named("ties");
+  ties.period = 100;
+  ties.options.list = 25;
+  list.push_back(ties);
+  ties.name = "ties, top-k";
+  ties.options.temperature = 1;
+  ties.options.topK = 27;
+  ties.options.tempered = true;
+  list.push_back(ties);
+  ties.name = "ties, top-p";
+  ties.options.topK = 0;
+  ties.options.topP = 0.3f;
+  list.push_back(ties);
+
+  HeadCase longList = named("list of 200");
+  longList.options.list = 200;
+  list.push_back(longList);
+  HeadCase whole = named("list of the vocabulary, some suppressed");
+  whole.vocabulary = whole.options.list = 30;
+  whole.suppress = {0, 1, 7, 29};
+  list.push_back(whole);
+
+  HeadCase rows = named("700 rows, kl, top-p");
+  rows.n = 700;
+  rows.vocabulary = 300;
+  rows.dim = 32;
+  rows.options.kl = rows.previous = true;
+  rows.options.temperature = 1;
+  rows.options.topP = 0.9f;
+  list.push_back(rows);
+}
+
+// A row that may choose nothing is an error of the step.
+Output runNothingAllowed(Backend& backend) {
+  Random random(3);
+  const WeightPtr w = upload(backend, randomTensor(random, Type::f32, 32, 50), Use::matrix);
+  const Buffer x(backend, random.normals(32), 1, 32);
+  const std::vector<int32_t> token{5};
+  std::vector<HeadOptions> options(1);
+  options[0].allow = options[0].suppress = token;
+  const std::vector<HeadRow> rows(1);
+  HeadResult result;
+  Output output;
+  try {
+    backend.begin();
+    backend.head(result, x.tensor, *w, rows, options);
+    backend.end();
+  } catch (const Error& error) {
+    output.exact.push_back(error.code == Code::invalidArgument);
+  }
+  return output;
+}
+
 }  // namespace
 
 void addHeadCases(std::vector<Case>& cases) {
@@ -196,6 +258,7 @@ void addHeadCases(std::vector<Case>& cases) {
   list.push_back(logits);
   addSets(list);
   addSampling(list);
+  addLimits(list);
   for (Type type : allTypes()) {
     HeadCase c = named(std::string("greedy ") + typeInfo(type).name);
     c.type = type;
@@ -207,6 +270,7 @@ void addHeadCases(std::vector<Case>& cases) {
     cases.push_back(
         {"head " + c.name, 5e-5, true, [c](Backend& backend) { return runHead(backend, c); }});
   }
+  cases.push_back({"head nothing allowed", 0, true, runNothingAllowed});
 }
 
 }  // namespace lacuna::ops

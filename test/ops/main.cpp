@@ -93,6 +93,7 @@ std::vector<Case> allCases() {
   addAttentionCases(cases);
   addExpertCases(cases);
   addHeadCases(cases);
+  addCommitCases(cases);
   return cases;
 }
 

@@ -79,6 +79,7 @@ void addRowCases(std::vector<Case>& cases);        // embed, norm, linear, rope
 void addAttentionCases(std::vector<Case>& cases);  // attend
 void addExpertCases(std::vector<Case>& cases);     // moe
 void addHeadCases(std::vector<Case>& cases);       // head
+void addCommitCases(std::vector<Case>& cases);     // commit
 std::vector<BenchCase> benchCases(int threads);
 
 struct Target {

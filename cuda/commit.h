@@ -1,0 +1,36 @@
+#pragma once
+#include <cstdint>
+
+#include "session/rule.h"
+
+// Arguments of commit.cu.
+namespace lacuna::cuda {
+
+// One CommitItem: its rule, its rows of the step's statistics, and working memory.
+struct CommitWork {
+  const int32_t* positions;                      // (count) canvas positions of the reported rows
+  const int32_t* canvas;                         // (length)
+  const float* bias;                             // (length) or nullptr
+  const int32_t* token;                          // (count)
+  const double *probability, *margin, *entropy;  // (count)
+  uint64_t* keys;    // (count) scores of the candidates by orderOf; 0: no candidate
+  int32_t* order;    // (count) candidates by rank
+  double* ranked;    // (count) what the selection reads, by rank
+  int32_t* written;  // (count) out: 1 where the row's token goes to the canvas
+  int32_t count, mask;
+  Score score;
+  Select select;
+  int32_t k, min, begin, end;
+  uint32_t step;
+  int32_t strict, literal;  // booleans
+  uint64_t seed;
+  double tau, factor, gamma;
+};
+
+struct CommitArguments {
+  const CommitWork* items;  // (blocks)
+};
+
+constexpr int kCommitThreads = 256;
+
+}  // namespace lacuna::cuda
