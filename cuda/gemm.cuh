@@ -98,59 +98,39 @@ DEVICE void multiplyHalves(Sums<MT, NT>& sum, Shared<const unsigned char> w,
   }
 }
 
-// What one row of x has to do with 32 columns: see ScaledSum.
+// The scale of a row of x in 32 columns.
 struct InputScale {
   float scale, shifted;  // shifted: −kMagic · scale
-  int sums[2];
 };
-DEVICE InputScale inputScale(unsigned scale, unsigned sums) {
-  const float value = __uint_as_float(scale);
-  const int both = static_cast<int>(sums);
-  return {value, -kMagic * value, {static_cast<int16_t>(both & 0xFFFF), both >> 16}};
-}
 
-// sum += scale of w · scale of x · Σ code · q (and the offsets) for the columns that share scales.
-// The integers start at kMagicBits: read as floats they are kMagic + Σ. Scales of x have at most 22
-// bits, so that kMagic · scale is exact, and fma(integer, scale, −kMagic · scale) is scale · Σ
-// rounded once: two instructions a sum, none of them a slow conversion.
-template <class F>
-DEVICE void addScaled(float (&sum)[4], const int (&c)[4], Pair scale, Pair offset,
-                      const InputScale& first, const InputScale& second, const float (&total)[2]) {
+// sum += scale of w · scale of x · Σ code · q. The integers start at kMagicBits: read as floats
+// they are kMagic + Σ. Scales of x have at most 22 bits, so that kMagic · scale is exact, and
+// fma(integer, scale, −kMagic · scale) is scale · Σ rounded once: two instructions a sum, none of
+// them a slow conversion.
+DEVICE void addScaled(float (&sum)[4], const int (&c)[4], Pair scale, const InputScale (&x)[2]) {
   UNROLL
   for (int n = 0; n < 4; n++) {
-    const InputScale& x = n % 2 ? second : first;
-    const float product = fmaf(__int_as_float(c[n]), x.scale, x.shifted);
+    const float product = fmaf(__int_as_float(c[n]), x[n % 2].scale, x[n % 2].shifted);
     sum[n] = fmaf(product, n < 2 ? scale.low : scale.high, sum[n]);
-    if constexpr (F::offsets) {
-      sum[n] = fmaf(total[n % 2], n < 2 ? offset.low : offset.high, sum[n]);
-    }
   }
 }
 
-// The 32 columns from 32 s on: `part` of them (16 or 32) share a scale.
+// The 32 columns from 32 s on, in parts (one or two) that share a scale.
 template <class F, int MT, int NT>
 DEVICE void multiplyGroups(Sums<MT, NT>& sum, const uint32_t (&a)[MT][4],
-                           const Pair (&scale)[MT][32 / F::group],
-                           const Pair (&offset)[MT][32 / F::group], Shared<const unsigned char> x,
+                           const Pair (&scale)[MT][32 / F::group], Shared<const unsigned char> x,
                            int stride, int s) {
   UNROLL
   for (int j = 0; j < NT; j++) {
     const Shared<const unsigned char> slice = x + j * stride;
     const uint2 two = as<const uint2>(slice)[s * 32 + lane()];
-    const uint4 sums = as<const uint4>(slice + kSliceBytes)[s * 4 + lane() % 4];
-    const InputScale first = inputScale(sums.x, sums.y), second = inputScale(sums.z, sums.w);
+    const float2 scales = as<const float2>(slice + kScalesAt)[s * 4 + lane() % 4];
+    const InputScale xs[2] = {{scales.x, -kMagic * scales.x}, {scales.y, -kMagic * scales.y}};
     UNROLL
     for (int part = 0; part < 32 / F::group; part++) {
-      const int n0 = F::group == 32 ? first.sums[0] + first.sums[1] : first.sums[part];
-      const int n1 = F::group == 32 ? second.sums[0] + second.sums[1] : second.sums[part];
-      float total[2] = {};
-      if constexpr (F::offsets) {
-        total[0] = first.scale * smallFloat(n0), total[1] = second.scale * smallFloat(n1);
-      }
-      const int start0 = kMagicBits - F::zero * n0, start1 = kMagicBits - F::zero * n1;
       UNROLL
       for (int i = 0; i < MT; i++) {
-        int c[4] = {start0, start1, start0, start1};
+        int c[4] = {kMagicBits, kMagicBits, kMagicBits, kMagicBits};
         if constexpr (F::group == 32) {
           const uint32_t b[2] = {two.x, two.y};
           mmaBytes32(c, a[i], b);
@@ -158,7 +138,40 @@ DEVICE void multiplyGroups(Sums<MT, NT>& sum, const uint32_t (&a)[MT][4],
           const uint32_t half[2] = {a[i][2 * part], a[i][2 * part + 1]};
           mmaBytes16(c, half, part ? two.y : two.x);
         }
-        addScaled<F>(sum[i][j], c, scale[i][part], offset[i][part], first, second, total);
+        addScaled(sum[i][j], c, scale[i][part], xs);
+      }
+    }
+  }
+}
+
+// Offsets times the sums of x, over the whole brick at once: one product of halves instead of a
+// multiplication for every sum and group.
+template <class F, int MT, int NT>
+DEVICE void multiplyOffsets(Sums<MT, NT>& sum, const SuperScales (&super)[MT],
+                            Shared<const unsigned char> w, Shared<const unsigned char> x,
+                            int terms) {
+  constexpr int bytes = sliceBytesRead(F::element, true);
+  uint32_t a[MT][4];
+  UNROLL
+  for (int i = 0; i < MT; i++) readOffsets<F>(a[i], w + i * F::brickBytes);
+  for (int term = 0; term < terms; term++) {
+    UNROLL
+    for (int j = 0; j < NT; j++) {
+      const Shared<const unsigned char> slice = x + (j * terms + term) * bytes;
+      const uint2 two = as<const uint2>(slice + kSumsAt)[lane()];
+      const float2 factors = as<const float2>(slice + kFactorsAt)[lane() % 4];
+      const uint32_t b[2] = {two.x, two.y};
+      UNROLL
+      for (int i = 0; i < MT; i++) {
+        float c[4] = {};
+        mmaHalves(c, a[i], b);
+        UNROLL
+        for (int n = 0; n < 4; n++) {
+          const float factor = n % 2 ? factors.y : factors.x;
+          float m = 1.0f;
+          if constexpr (F::super) m = n < 2 ? super[i].m.low : super[i].m.high;
+          sum[i][j][n] = fmaf(c[n] * factor, m, sum[i][j][n]);
+        }
       }
     }
   }
@@ -168,33 +181,28 @@ template <class F, int MT, int NT>
 DEVICE void multiplyCoded(Sums<MT, NT>& sum, Shared<const unsigned char> w,
                           Shared<const unsigned char> x, int terms) {
   constexpr int parts = 32 / F::group;
-  constexpr BrickShape shape = F::shape;
+  constexpr int bytes = sliceBytesRead(F::element, F::offsets);
   SuperScales super[MT];
   UNROLL
   for (int i = 0; i < MT; i++) super[i] = readSuper<F>(w + i * F::brickBytes);
   UNROLL_BY(2)
   for (int s = 0; s < 4; s++) {
     uint32_t a[MT][4];
-    Pair scale[MT][parts], offset[MT][parts];
+    Pair scale[MT][parts];
     UNROLL
     for (int i = 0; i < MT; i++) {
       const Shared<const unsigned char> brick = w + i * F::brickBytes;
       readCodes<F>(a[i], brick, s);
       UNROLL
       for (int p = 0; p < parts; p++) {
-        const int at = s * parts + p;
-        scale[i][p] = readScale<F>(brick, shape.dAt(), shape.scaleAt(), super[i].d, at);
-        offset[i][p] = {};
-        if constexpr (F::offsets) {
-          offset[i][p] = readScale<F>(brick, shape.mAt(), shape.minimumAt(), super[i].m, at);
-        }
+        scale[i][p] = readScale<F>(brick, super[i].d, s * parts + p);
       }
     }
     for (int term = 0; term < terms; term++) {
-      constexpr int bytes = sliceBytes(Element::coded);
-      multiplyGroups<F, MT, NT>(sum, a, scale, offset, x + term * bytes, terms * bytes, s);
+      multiplyGroups<F, MT, NT>(sum, a, scale, x + term * bytes, terms * bytes, s);
     }
   }
+  if constexpr (F::offsets) multiplyOffsets<F, MT, NT>(sum, super, w, x, terms);
 }
 
 // `w`: the warp's first strip, `x`: its first slice.
@@ -249,13 +257,15 @@ DEVICE Place findPlace(const GemmArguments& a) {
   return p;
 }
 
-// A whole warp copies the bricks of strips, or of slices, number warp(), warp() + Warps, …; those
-// that do not exist repeat the last one, and what comes of them is never looked at.
+// A whole warp copies `bytes` of the bricks of strips, or of slices, number warp(), warp() + Warps,
+// …; those that do not exist repeat the last one, and what comes of them is never looked at. A
+// slice has one or two `terms`, termBytes apart.
 template <int Count, int Warps>
 DEVICE void copyBricks(Shared<unsigned char> to, const unsigned char* from, int existing,
-                       int64_t stride, int bytes) {
-  for (int n = warp(); n < Count; n += Warps) {
-    const unsigned char* source = from + min(n, existing - 1) * stride;
+                       int64_t stride, int bytes, int terms, int termBytes) {
+  for (int n = warp(); n < Count * terms; n += Warps) {
+    const int brick = n >> (terms - 1), term = n & (terms - 1);
+    const unsigned char* source = from + min(brick, existing - 1) * stride + term * termBytes;
     for (int at = lane() * 16; at < bytes; at += 512) {
       copyAsync<16>(to + n * bytes + at, source + at);
     }
@@ -278,16 +288,20 @@ DEVICE void accumulate(Sums<Warps<F::element, Width>::mt, Warps<F::element, Widt
                        const GemmArguments& a, const Place& p, Shared<unsigned char> memory) {
   using W = Warps<F::element, Width>;
   constexpr int strips = kTileColumns / kStripRows, slices = Width / kSliceRows;
-  const int xBytes = a.x.terms * sliceBytes(F::element);
-  const int stage = strips * F::brickBytes + slices * xBytes;
+  constexpr int termBytes = sliceBytes(F::element);
+  constexpr int termBytesRead = sliceBytesRead(F::element, F::offsets);
+  const int xBytes = a.x.terms * termBytes, xBytesRead = a.x.terms * termBytesRead;
+  const int stage = strips * F::brickBytes + slices * xBytesRead;
   const auto copy = [&](int n) {
     if (n < p.bricks) {
       const Shared<unsigned char> to = memory + n % a.stages * stage;
       const int64_t brick = p.firstBrick + n;
       copyBricks<strips, W::count>(to, p.w + brick * F::brickBytes, p.strips,
-                                   static_cast<int64_t>(a.w.depths) * F::brickBytes, F::brickBytes);
+                                   static_cast<int64_t>(a.w.depths) * F::brickBytes, F::brickBytes,
+                                   1, 0);
       copyBricks<slices, W::count>(to + strips * F::brickBytes, p.x + brick * xBytes, p.slices,
-                                   static_cast<int64_t>(a.x.depths) * xBytes, xBytes);
+                                   static_cast<int64_t>(a.x.depths) * xBytes, termBytesRead,
+                                   a.x.terms, termBytes);
     }
     cpAsyncCommit();  // an empty group where nothing is left, so that waiting counts the same
   };
@@ -299,7 +313,7 @@ DEVICE void accumulate(Sums<Warps<F::element, Width>::mt, Warps<F::element, Widt
     copy(n + a.stages - 1);
     const Shared<const unsigned char> from = memory + n % a.stages * stage;
     multiplyBrick<F, W::mt, W::nt>(sum, from + strip * F::brickBytes,
-                                   from + strips * F::brickBytes + slice * xBytes, a.x.terms);
+                                   from + strips * F::brickBytes + slice * xBytesRead, a.x.terms);
   }
 }
 

@@ -20,7 +20,7 @@ constexpr FormatKernels formats[] = {LACUNA_KERNELS(F32) LACUNA_KERNELS(F16)
 #undef LACUNA_KERNELS
 
 size_t stageOf(const Matrix& w, int terms, int width) {
-  return stageBytes(w.brickBytes, sliceBytes(w.element), terms, width);
+  return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
 
 // Enough blocks to fill the card, in whole rounds: a round takes as long as a block's bricks and

@@ -22,10 +22,12 @@ LACUNA_CODED_FORMATS(LACUNA_CODED_TYPE)
 #undef LACUNA_CODED_TYPE
 struct Halves {
   static constexpr Element element = Element::f16;
+  static constexpr bool offsets = false;
   static constexpr int brickBytes = 2048;
 };
 struct Floats {
   static constexpr Element element = Element::f32;
+  static constexpr bool offsets = false;
   static constexpr int brickBytes = 2048;
 };
 
@@ -61,6 +63,8 @@ DEVICE void readLevels(uint32_t nibbles, uint32_t& low, uint32_t& high) {
   high = __byte_perm(first, second, 0x7531);
 }
 
+// Codes below 2^bits from their planes. Where they count from the middle they become signed: with
+// 128 − zero added no byte carries into the next one, and then the top bit is turned.
 template <class F>
 DEVICE void readPlanes(uint32_t (&a)[4], Shared<const unsigned char> brick, int s) {
   constexpr BrickShape shape = F::shape;
@@ -83,6 +87,10 @@ DEVICE void readPlanes(uint32_t (&a)[4], Shared<const unsigned char> brick, int 
     for (int i = 0; i < 4; i++) {
       a[i] |= (codes >> (s % 2 * 4 + i) & 0x01010101u) << (F::bits - 1);
     }
+  }
+  if constexpr (F::zero > 0) {
+    UNROLL
+    for (int i = 0; i < 4; i++) a[i] = (a[i] + (128 - F::zero) * 0x01010101u) ^ 0x80808080u;
   }
 }
 
@@ -115,20 +123,42 @@ DEVICE SuperScales readSuper(Shared<const unsigned char> brick) {
   return scales;
 }
 
-// Number `index` of the groups of a brick: the part at `halfAt`, or the super part times the
-// group's integer at `integerAt`.
+// The scale of number `index` of the groups of a brick.
 template <class F>
-DEVICE Pair readScale(Shared<const unsigned char> brick, int halfAt, int integerAt, Pair super,
-                      int index) {
+DEVICE Pair readScale(Shared<const unsigned char> brick, Pair super, int index) {
   constexpr int groups = 128 / F::group;
   const int at = lane() / 4 * groups + index;
   if constexpr (F::super) {
-    const int both = as<const int16_t>(brick + integerAt)[at];
+    const int both = as<const int16_t>(brick + F::shape.scaleAt())[at];
     return {super.low * smallFloat(static_cast<int8_t>(both & 255)),
             super.high * smallFloat(both >> 8)};
   } else {
-    return readHalves(brick + halfAt, at);
+    return readHalves(brick + F::shape.dAt(), at);
   }
+}
+
+// The offsets of a brick as A of a product of halves, whose k are the 8 groups of 16 columns,
+// twice: m, or the integers that m is multiplied by (1024 and more than that as halves, less 1024).
+template <class F>
+DEVICE void readOffsets(uint32_t (&a)[4], Shared<const unsigned char> brick) {
+  const int g = lane() / 4, t = lane() % 4;
+  if constexpr (F::super) {
+    constexpr int groups = 128 / F::group;
+    uint32_t bytes;  // row g and row g + 8 of a group, and of the next one
+    if constexpr (F::group == 16) {
+      bytes = as<const uint32_t>(brick + F::shape.minimumAt())[(g * groups + 2 * t) / 2];
+    } else {
+      const uint32_t both = as<const uint16_t>(brick + F::shape.minimumAt())[g * groups + t];
+      bytes = both | both << 16;
+    }
+    a[0] = subHalves(__byte_perm(bytes, 0x64646464u, 0x4240), 0x64006400u);
+    a[1] = subHalves(__byte_perm(bytes, 0x64646464u, 0x4341), 0x64006400u);
+  } else {
+    const uint32_t both = as<const uint32_t>(brick + F::shape.mAt())[g * 4 + t];
+    a[0] = __byte_perm(both, both, 0x1010);
+    a[1] = __byte_perm(both, both, 0x3232);
+  }
+  a[2] = a[0], a[3] = a[1];
 }
 
 }  // namespace lacuna::cuda

@@ -18,8 +18,8 @@
 //
 //   element f32, depth 32      weight [k / 4][16 rows][4] f32       x [k / 4][8 rows][4] f32
 //   element f16, depth 64      weight [k / 16][lane][a0..a3]        x [k / 16][lane][b0, b1]
-//   coded, depth 128           weight planes, then scales           x [k / 32][lane][b0, b1] and
-//                                                                     [k / 32][8 rows] ScaledSum
+//   coded, depth 128           weight planes, then scales           x [k / 32][lane][b0, b1] s8,
+//                                                                     then see kScalesAt below
 // Coded weights are scale · (code − zero) + offset, or scale · level + offset, as small as in the
 // file. Per 32 columns a lane owns the 16 codes of a0..a3 (4 bytes each). They are split into
 //   8 bits:    [k / 32][lane] 16 bytes: a0..a3
@@ -65,19 +65,23 @@ struct BrickShape {
   HOST_DEVICE constexpr int bytes() const { return minimumAt() + (offsets ? integerBytes() : 0); }
 };
 
-// What the rows of x have in 32 columns: x ≈ scale · q, with the sums of q over the first and the
-// last 16 columns (in the lower and the upper half of `sums`, signed).
-struct alignas(8) ScaledSum {
-  float scale;  // of at most 22 bits: see GemmCoded
-  int32_t sums;
-};
-
-// Bytes of a brick of activations, one term. Activations of two terms (Use::precise) have two
-// bricks after each other: x is the sum of what both stand for.
+// The rows of x are x ≈ scale · q per 32 columns. After the codes of a brick come
+//   scales   [k / 32][8 rows] f32 of at most 22 bits: see gemm.cuh
+//   sums     [lane][2] of what 16 columns stand for (scale · Σ q), as B of a product of halves with
+//            the offsets: the lane's two sums, times the row's factor, rounded to halves, and what
+//            that leaves over
+//   factors  [8 rows] f32: 1 / the power of two that the sums are multiplied by
+// Weights without offsets do not read the last two. Activations of two terms (Use::precise) have
+// two such bricks after each other: x is the sum of what both stand for.
 constexpr int kSliceBytes = 1024;
-constexpr int kSliceSumBytes = 4 * kSliceRows * 8;
+constexpr int kScalesAt = kSliceBytes, kSumsAt = kScalesAt + 4 * kSliceRows * 4;
+constexpr int kFactorsAt = kSumsAt + 32 * 8;
 HOST_DEVICE constexpr int sliceBytes(Element element) {
-  return element == Element::coded ? kSliceBytes + kSliceSumBytes : kSliceBytes;
+  return element == Element::coded ? kFactorsAt + kSliceRows * 4 : kSliceBytes;
+}
+// Of these, what a product reads.
+HOST_DEVICE constexpr int sliceBytesRead(Element element, bool offsets) {
+  return element == Element::coded && !offsets ? kSumsAt : sliceBytes(element);
 }
 
 // A matrix in device memory, or several of one shape back to back (experts).

@@ -44,23 +44,49 @@ DEVICE float to22Bits(float value) { return __uint_as_float((__float_as_uint(val
 
 DEVICE float clamped(float steps) { return fminf(fmaxf(steps, -127.0f), 127.0f); }
 
-// One lane's 8 of the 32 columns of a row to one term: codes, scale and sums.
-DEVICE void storeTerm(unsigned char* brick, int s, const float (&steps)[8], float scale) {
+// The power of two that brings `most` into [2^14, 2^15), near the largest half, and its inverse;
+// within what f32 can hold both ways.
+struct PowerOfTwo {
+  float factor, inverse;
+};
+DEVICE PowerOfTwo towardsLargestHalf(float most) {
+  const int exponent = static_cast<int>(__float_as_uint(most) >> 23) - 127;
+  const int shift = most > 0 ? max(-100, min(100, 14 - exponent)) : 0;
+  return {__int_as_float((127 + shift) << 23), __int_as_float((127 - shift) << 23)};
+}
+
+// One lane's 8 of the 32 columns of a row to one term: codes and scale. What each 16 columns stand
+// for goes to `sums` (8 rows, 8).
+DEVICE void storeTerm(unsigned char* brick, int s, const float (&steps)[8], float scale,
+                      Shared<float> sums) {
   unsigned codes[2] = {0, 0};
-  int sums[2] = {0, 0};
+  float total[2] = {0, 0};
   UNROLL
   for (int i = 0; i < 8; i++) {
-    const int q = static_cast<int>(steps[i]);
-    codes[i / 4] |= static_cast<unsigned>(q & 255) << (8 * (i % 4));
-    sums[i / 4] += q;
+    codes[i / 4] |= static_cast<unsigned>(static_cast<int>(steps[i]) & 255) << (8 * (i % 4));
+    total[i / 4] += steps[i];
   }
-  sums[0] = rowSum(sums[0]);
-  sums[1] = rowSum(sums[1]);
+  const int g = lane() / 4;
+  total[0] = rowSum(total[0]) * scale;
+  total[1] = rowSum(total[1]) * scale;
   as<uint2>(brick)[s * 32 + lane()] = make_uint2(codes[0], codes[1]);
   if (lane() % 4 == 0) {
-    as<ScaledSum>(brick + kSliceBytes)[s * kSliceRows + lane() / 4] = {
-        scale, (sums[0] & 0xFFFF) | static_cast<int>(static_cast<unsigned>(sums[1]) << 16)};
+    as<float>(brick + kScalesAt)[s * kSliceRows + g] = scale;
+    sums[g * 8 + 2 * s] = total[0];
+    sums[g * 8 + 2 * s + 1] = total[1];
   }
+}
+
+// One warp: the sums of a brick as halves in two terms.
+DEVICE void storeSums(unsigned char* brick, Shared<const float> sums) {
+  const int g = lane() / 4, t = lane() % 4;
+  float first = sums[g * 8 + 2 * t], second = sums[g * 8 + 2 * t + 1];
+  const PowerOfTwo power = towardsLargestHalf(rowMax(fmaxf(fabsf(first), fabsf(second))));
+  first *= power.factor, second *= power.factor;
+  const uint32_t coarse = packHalves(first, second);
+  const uint32_t rest = packHalves(first - lowHalf(coarse), second - highHalf(coarse));
+  as<uint2>(brick + kSumsAt)[lane()] = make_uint2(coarse, rest);
+  if (t == 0) as<float>(brick + kFactorsAt)[g] = power.inverse;
 }
 
 }  // namespace
@@ -68,6 +94,7 @@ DEVICE void storeTerm(unsigned char* brick, int s, const float (&steps)[8], floa
 // Quantised per 32 columns. Grid: (bricks, slices); warp s has columns [32 s, 32 s + 32) of a
 // brick.
 KERNEL(prepareCoded, 128, PrepareArguments) {
+  SHARED(float, sums, 2 * kSliceRows * 8);
   const int brick = static_cast<int>(blockIdx.x), slice = static_cast<int>(blockIdx.y);
   const int g = lane() / 4, t = lane() % 4, s = warp();
   const float* row = sourceRow(a, slice * kSliceRows + g);
@@ -95,12 +122,14 @@ KERNEL(prepareCoded, 128, PrepareArguments) {
   unsigned char* out = sliceBrick(a.out, slice, brick);
   if (a.out.terms == 1) {
     xq = rowSum(xq), qq = rowSum(qq);  // the scale that fits these steps best
-    storeTerm(out, s, steps, usable ? to22Bits(xq / qq) : 0.0f);
+    storeTerm(out, s, steps, usable ? to22Bits(xq / qq) : 0.0f, sums);
   } else {
     const float scale = usable ? to22Bits(most / 127.0f) : 0.0f;
-    storeTerm(out, s, steps, scale);
-    storeTerm(out + a.out.sliceBytes, s, rest, scale * (1.0f / 256.0f));
+    storeTerm(out, s, steps, scale, sums);
+    storeTerm(out + a.out.sliceBytes, s, rest, scale * (1.0f / 256.0f), sums + kSliceRows * 8);
   }
+  __syncthreads();
+  if (s < a.out.terms) storeSums(out + s * a.out.sliceBytes, sums + s * kSliceRows * 8);
 }
 
 // Halves, each row times a power of two that brings its largest value near the largest half, so
@@ -118,11 +147,8 @@ KERNEL(prepareHalves, kPrepareThreads, PrepareArguments) {
   if (lane() == 0) largest[warp()] = most;
   __syncthreads();
   most = warpMax(lane() < kPrepareThreads / 32 ? static_cast<float>(largest[lane()]) : 0.0f);
-  // 2^(14 − exponent), by the exponent's bits; within what f32 can hold both ways.
-  const int exponent = static_cast<int>(__float_as_uint(most) >> 23) - 127;
-  const int shift = most > 0 ? max(-100, min(100, 14 - exponent)) : 0;
-  const float factor = __int_as_float((127 + shift) << 23);
-  if (thread == 0) a.out.rowScale[number] = __int_as_float((127 - shift) << 23);
+  const PowerOfTwo power = towardsLargestHalf(most);
+  if (thread == 0) a.out.rowScale[number] = power.inverse;
 
   const int g = number % kSliceRows, t = thread % 4;
   for (int k = thread / 4; k < a.out.depths * 4; k += kPrepareThreads / 4) {  // 16 columns
@@ -130,7 +156,7 @@ KERNEL(prepareHalves, kPrepareThreads, PrepareArguments) {
     float x[4] = {element(a, row, column), element(a, row, column + 1), element(a, row, column + 8),
                   element(a, row, column + 9)};
     UNROLL
-    for (float& value : x) value *= factor;
+    for (float& value : x) value *= power.factor;
     unsigned char* out = sliceBrick(a.out, number / kSliceRows, k / 4);
     for (int term = 0; term < a.out.terms; term++) {
       const uint2 halves = make_uint2(packHalves(x[0], x[1]), packHalves(x[2], x[3]));
