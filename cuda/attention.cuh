@@ -274,9 +274,11 @@ struct AttentionBlock {
       const float shrink = exp2f(largest[side] - most);
       largest[side] = most;
       total[side] *= shrink;
-      UNROLL
-      for (int n = 0; n < DIM / 8; n++) {
-        for (int i = 0; i < 2; i++) sum[n][side * 2 + i] *= shrink;
+      if (__any_sync(kAllLanes, shrink != 1)) {  // seldom, after the first tiles
+        UNROLL
+        for (int n = 0; n < DIM / 8; n++) {
+          for (int i = 0; i < 2; i++) sum[n][side * 2 + i] *= shrink;
+        }
       }
       UNROLL
       for (int n = 0; n < KEYS / 8; n++) {

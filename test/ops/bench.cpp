@@ -12,7 +12,7 @@
 namespace lacuna::ops {
 namespace {
 
-constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64,
+constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64, kExpertFfn = 512,
               kHeadVocabulary = 126464;
 
 // One round over a State(backend, arguments…), which lives as long as the round, and the backend
@@ -146,8 +146,8 @@ struct Canvas {
         k(backend, random(n, shape.kvHeads), n, shape.kvHeads * shape.headDim),
         v(backend, random(n, shape.kvHeads), n, shape.kvHeads * shape.headDim),
         o(backend, random(n, shape.heads), n, shape.heads * shape.headDim),
-        keys(backend, random(planeRows(length), shape.kvHeads), planeRows(length), k.tensor.cols),
-        values(backend, random(planeRows(length), shape.kvHeads), planeRows(length), k.tensor.cols),
+        keys(backend.alloc(planeFloats())),
+        values(backend.alloc(planeFloats())),
         positions(static_cast<size_t>(length)),
         limit(static_cast<size_t>(n), length),
         scale(upload(backend, floatTensor(random(1, shape.heads), q.tensor.cols, 1), Use::vector)) {
@@ -156,6 +156,23 @@ struct Canvas {
       rope.frequencies.push_back(std::pow(1e4, -2.0 * i / shape.headDim));
     }
     rope.dims = shape.headDim;
+    fill(backend);
+  }
+  // The order of K/V, and of the bits in them, is the backend's own: attend writes the canvas.
+  void fill(Backend& backend) const {
+    const Buffer fresh(backend, random(length, shape.kvHeads), length, k.tensor.cols);
+    Segment segment;
+    segment.keys = keys->data;
+    segment.values = values->data;
+    segment.length = segment.rows = length;
+    segment.positions = positions.data();
+    segment.storeOnly = true;
+    backend.begin();
+    backend.attend({}, {}, fresh.tensor, fresh.tensor, {&segment, 1}, shape);
+    backend.end();
+  }
+  size_t planeFloats() const {
+    return static_cast<size_t>(planeRows(length)) * static_cast<size_t>(k.tensor.cols);
   }
   std::vector<float> random(int rows, int heads) const {
     return Random(2).normals(static_cast<size_t>(rows) * static_cast<size_t>(heads) *
@@ -164,7 +181,8 @@ struct Canvas {
 
   AttentionShape shape;
   int length;
-  Buffer q, k, v, o, keys, values;
+  Buffer q, k, v, o;
+  MemoryPtr keys, values;
   std::vector<int32_t> positions, limit;
   WeightPtr scale;
   Rope rope;
@@ -172,17 +190,17 @@ struct Canvas {
 
 BenchCase attendCase(int n, int length, int heads, int kvHeads, int headDim) {
   BenchCase c;
-  c.name = "attend " + std::to_string(heads) + (kvHeads == heads ? "" : "/") +
-           (kvHeads == heads ? "" : std::to_string(kvHeads)) + " heads of " +
-           std::to_string(headDim) + ", " + std::to_string(n) + " x " + std::to_string(length);
+  const std::string groups = kvHeads == heads ? "" : "/" + std::to_string(kvHeads);
+  c.name = "attend " + std::to_string(heads) + groups + " heads of " + std::to_string(headDim) +
+           ", " + std::to_string(n) + " x " + std::to_string(length);
   c.flops = 4.0 * n * length * heads * headDim;
   c.bytes = 8.0 * length * kvHeads * headDim;
   const AttentionShape shape{heads, kvHeads, headDim, 1 / std::sqrt(static_cast<float>(headDim))};
   c.prepare = [=](std::unique_ptr<Backend> made) {
     const auto round = [](Backend& backend, Canvas& s) {
       Segment segment;
-      segment.keys = s.keys.tensor.data;
-      segment.values = s.values.tensor.data;
+      segment.keys = s.keys->data;
+      segment.values = s.values->data;
       segment.length = segment.visibleCount = s.length;
       segment.rows = s.q.tensor.rows;
       segment.positions = segment.visible = s.positions.data();
@@ -190,6 +208,39 @@ BenchCase attendCase(int n, int length, int heads, int kvHeads, int headDim) {
       backend.attend(s.o.tensor, s.q.tensor, s.k.tensor, s.v.tensor, {&segment, 1}, s.shape);
     };
     return keeping<Canvas>(std::move(made), round, n, length, shape);
+  };
+  return c;
+}
+
+struct ExpertLayer {
+  ExpertLayer(Backend& backend, Type type, int n, int experts)
+      : random(3),
+        router(upload(backend, randomTensor(random, Type::f32, kDim, experts), Use::matrix)),
+        gate(upload(backend, randomTensor(random, type, kDim, kExpertFfn, experts), Use::experts)),
+        up(upload(backend, randomTensor(random, type, kDim, kExpertFfn, experts), Use::experts)),
+        down(upload(backend, randomTensor(random, type, kExpertFfn, kDim, experts), Use::experts)),
+        x(backend, random.normals(static_cast<size_t>(n) * static_cast<size_t>(kDim)), n, kDim),
+        y(backend, random.normals(static_cast<size_t>(n) * static_cast<size_t>(kDim)), n, kDim) {}
+  Random random;
+  WeightPtr router, gate, up, down;
+  Buffer x, y;
+};
+
+// The bytes are those of all experts: with 32 rows and more, each has work.
+BenchCase expertCase(Type type, int n, int experts, int used) {
+  BenchCase c;
+  c.name = std::string("moe ") + typeInfo(type).name + " " + std::to_string(n) + " rows, " +
+           std::to_string(used) + " of " + std::to_string(experts);
+  c.flops = 6.0 * n * used * kDim * kExpertFfn;
+  c.bytes = static_cast<double>(rowBytes(type, kDim)) * 3 * kExpertFfn * experts;
+  c.int8 = !isFloat(type);
+  c.prepare = [=](std::unique_ptr<Backend> made) {
+    const auto round = [used](Backend& backend, ExpertLayer& layer) {
+      backend.moe(
+          layer.y.tensor, layer.x.tensor,
+          {layer.router.get(), layer.gate.get(), layer.up.get(), layer.down.get(), used, false});
+    };
+    return keeping<ExpertLayer>(std::move(made), round, type, n, experts);
   };
   return c;
 }
@@ -334,6 +385,9 @@ std::vector<BenchCase> benchCases(int threads) {
       cases.push_back(attendCase(n, length, 32, 32, 128));
       cases.push_back(attendCase(n, length, 32, 4, 128));
     }
+  }
+  for (Type type : {Type::q8_0, Type::q4_K, Type::f16}) {
+    for (int n : {1, 32, 256}) cases.push_back(expertCase(type, n, 64, 8));
   }
   for (int n : {1, 8, 32, 256}) {
     cases.push_back(rowCase("norm", n, true));
