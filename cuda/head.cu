@@ -16,6 +16,8 @@ DEVICE void writeLine(const HeadLinesArguments& a, const HeadRowWork& row) {
       x = static_cast<float>(u + row.guidance * (x - u));
     }
     now[c] = x;
+    float* after = now + (row.hasPrevious ? 2 : 1) * a.dim + c;
+    for (int n = 0; n < row.blank; n++) after[static_cast<int64_t>(n) * a.dim] = 0;
     if (!row.previous) continue;
     if (row.hasPrevious) now[a.dim + c] = row.previous[c];
     row.previous[c] = x;
@@ -46,7 +48,7 @@ DEVICE void writeSets(const HeadLinesArguments& a, const HeadOptionWork& o) {
 KERNEL(headLines, kHeadThreads, HeadLinesArguments) {
   const int block = static_cast<int>(blockIdx.x);
   if (block < a.count) {
-    writeLine(a, a.rows[block]);
+    if (a.rows[block].index >= 0) writeLine(a, a.rows[block]);
   } else {
     writeSets(a, a.options[block - a.count]);
   }
@@ -203,6 +205,7 @@ KERNEL(headMerge, kHeadThreads, HeadMergeArguments) {
   SHARED(double, doubles, 32);
   SHARED(uint64_t, keys, kHeadWarps);
   const HeadRowWork& row = a.head.rows[blockIdx.x];
+  if (row.index < 0) return;
   Merge m{a, row, a.head.options[row.options]};
   mergeSums(m, floats, doubles);
   uint64_t choice = 0, kept = 0;

@@ -75,8 +75,8 @@ struct HeadRowWork {
   float* whole;         // (tiles · kHeadTile) adjusted logits of a filtered row, else nullptr
   float guidance;
   int32_t hasPrevious;  // then the next line is the previous hidden row
-  int32_t index;        // of the row in the result
-  int32_t line;         // of all lines
+  int32_t index;        // of the row in the result; −1: there is no such row
+  int32_t line, blank;  // of all lines; how many after the row's own to fill with zeros
   int32_t options, position;
   int32_t credited;        // entries of `credits`
   int32_t list, width;     // entries kept: of the row, two at least, and of a tile
@@ -101,7 +101,7 @@ struct HeadArguments {
 
 struct HeadFilterArguments {
   HeadArguments head;
-  const int32_t* filtered;  // (blocks) rows
+  const int32_t* filtered;  // (blocks) rows, −1: none
 };
 
 // The arrays of a HeadResult.

@@ -191,6 +191,7 @@ KERNEL(headFilter, kFilterThreads, HeadFilterArguments) {
   SHARED(Mass, masses, kBins);
   SHARED(float, work, 32);
   SHARED(FilterEnd, shared, 1);
+  if (a.filtered[blockIdx.x] < 0) return;
   const HeadRowWork& row = a.head.rows[a.filtered[blockIdx.x]];
   Filter f{a.head, row, a.head.options[row.options], 0};
   f.largest = highestLogit(f, work);

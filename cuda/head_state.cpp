@@ -24,6 +24,9 @@ int widthOf(const HeadOptions& o) { return std::min(listOf(o), kHeadTile); }
 
 size_t sizeOf(int64_t n) { return static_cast<size_t>(n); }
 
+// Arrays of rows and of their entries have room for some more: see Product.
+size_t entryRoom(size_t count) { return (count + 63) / 64 * 64; }
+
 // Lists of changing length are staged in room of a few sizes, so that programs repeat.
 template <class T>
 void padToPower(std::vector<T>& list) {
@@ -79,9 +82,9 @@ void HeadState::layOut(std::span<const HeadRow> given, std::span<const HeadOptio
   }
   for (size_t p = 1; p < products.size(); p++) {
     const Product& before = products[p - 1];
-    products[p].firstRow = before.firstRow + before.rows;
-    products[p].firstLine = before.firstLine + before.lines;
-    products[p].firstFiltered = before.firstFiltered + before.filtered;
+    products[p].firstRow = before.firstRow + before.rowRoom();
+    products[p].firstLine = before.firstLine + before.lineRoom();
+    products[p].firstFiltered = before.firstFiltered + before.filteredRoom();
   }
 }
 
@@ -126,9 +129,9 @@ void HeadState::addOptions(CudaBackend& backend, std::span<const HeadOptions> as
 HeadState::Memory HeadState::makeMemory(CudaBackend& backend) const {
   Product most;
   for (const Product& p : products) {
-    most.rows = std::max(most.rows, p.rows);
-    most.pairs = std::max(most.pairs, p.pairs);
-    most.filtered = std::max(most.filtered, p.filtered);
+    most.rows = std::max(most.rows, p.rowRoom());
+    most.pairs = std::max(most.pairs, Product::roomFor(p.pairs));
+    most.filtered = std::max(most.filtered, p.filteredRoom());
     most.listed = std::max(most.listed, p.listed);
     most.probed = std::max(most.probed, p.probed);
   }
@@ -137,8 +140,8 @@ HeadState::Memory HeadState::makeMemory(CudaBackend& backend) const {
   memory.parts = backend.scratch<HeadPart>(sizeOf(most.rows) * each);
   memory.klParts = backend.scratch<HeadKlPart>(sizeOf(most.pairs) * each);
   memory.kept = backend.scratch<HeadKept>(sizeOf(most.filtered) * each);
-  memory.lists = backend.scratch<uint64_t>(sizeOf(most.listed) * each);
-  memory.probes = backend.scratch<float>(sizeOf(most.probed));
+  memory.lists = backend.scratch<uint64_t>(entryRoom(sizeOf(most.listed)) * each);
+  memory.probes = backend.scratch<float>(entryRoom(sizeOf(most.probed)));
   memory.whole = backend.scratch<float>(sizeOf(most.filtered) * each * kHeadTile);
   return memory;
 }
@@ -170,9 +173,11 @@ void HeadState::addRows(CudaBackend& backend, Tensor x, std::span<const HeadRow>
   const Memory memory = makeMemory(backend);
   const size_t each = sizeOf(tiles);
   const Product& last = products.back();
-  rows.assign(given.size(), {});
-  owners.assign(sizeOf(last.firstLine + last.lines), -1);
-  filtered.assign(sizeOf(last.firstFiltered + last.filtered), 0);
+  HeadRowWork absent{};
+  absent.index = -1;
+  rows.assign(sizeOf(last.firstRow + last.rowRoom()), absent);
+  owners.assign(sizeOf(last.firstLine + last.lineRoom()), -1);
+  filtered.assign(sizeOf(last.firstFiltered + last.filteredRoom()), -1);
   placed.assign(products.size(), {});
   int topAt = 0, probeAt = 0;
   float* logits = out.logits;
@@ -188,6 +193,7 @@ void HeadState::addRows(CudaBackend& backend, Tensor x, std::span<const HeadRow>
     w = rowWork(given[i], o, x);
     w.index = static_cast<int32_t>(i);
     w.line = p.firstLine + (pair ? 2 * before.pairs : 2 * p.pairs + single);
+    w.blank = at == p.rows - 1 ? p.lineRoom() - p.lines : 0;
     w.topAt = topAt;
     w.probeAt = probeAt;
     w.parts = memory.parts + sizeOf(at) * each;
@@ -217,20 +223,21 @@ void HeadState::addRows(CudaBackend& backend, Tensor x, std::span<const HeadRow>
 // Makes room in the result, and for it on the card.
 void HeadState::addResult(CudaBackend& backend, HeadResult& to, std::span<const HeadRow> given,
                           std::span<const HeadOptions> asked) {
-  size_t top = 0, probe = 0, logitRows = 0;
+  size_t logitRows = 0;
+  listed = probed = 0;
   bool kl = false;
   for (const HeadOptions& o : asked) kl |= o.kl;
   positions.clear();
   for (const HeadRow& row : given) {
     const HeadOptions& o = asked[sizeOf(row.options)];
-    top += sizeOf(o.list);
-    probe += o.probe.size();
+    listed += sizeOf(o.list);
+    probed += o.probe.size();
     logitRows += o.logits;
     positions.push_back(row.position);
   }
   const size_t n = given.size();
   const auto room = [&](auto& list, size_t count) {
-    list.resize(count);
+    list.resize(entryRoom(count));
     return backend.fetch(std::span(list));
   };
   out = {};
@@ -239,10 +246,26 @@ void HeadState::addResult(CudaBackend& backend, HeadResult& to, std::span<const 
   out.margin = room(to.margin, n);
   out.entropy = room(to.entropy, n);
   out.kl = room(to.kl, kl ? n : 0);
-  out.topToken = room(to.topToken, top);
-  out.topProbability = room(to.topProbability, top);
-  out.probe = room(to.probe, probe);
-  out.logits = room(to.logits, logitRows * sizeOf(vocabulary));
+  out.topToken = room(to.topToken, listed);
+  out.topProbability = room(to.topProbability, listed);
+  out.probe = room(to.probe, probed);
+  to.logits.resize(logitRows * sizeOf(vocabulary));
+  out.logits = backend.fetch(std::span(to.logits));
+}
+
+// What end() does to the result, which has arrived: see entryRoom.
+void HeadState::finish(HeadResult& result) const {
+  const size_t n = positions.size();
+  result.token.resize(n);
+  result.probability.resize(n);
+  result.margin.resize(n);
+  result.entropy.resize(n);
+  result.kl.resize(result.kl.empty() ? 0 : n);
+  result.topToken.resize(listed);
+  result.topProbability.resize(listed);
+  result.probe.resize(probed);
+  const auto none = std::find(result.token.begin(), result.token.end(), -1);
+  if (none != result.token.end()) throw noToken(positions[sizeOf(none - result.token.begin())]);
 }
 
 }  // namespace lacuna::cuda

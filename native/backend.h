@@ -211,6 +211,10 @@ class Backend {
   virtual void end() = 0;
   virtual Timing timing() const = 0;
 
+  // How many rows make a step of another shape for the backend. A forward that is free to choose
+  // how many rows a verb gets rounds up to this, with rows that nobody will read.
+  virtual int rowGroup() const { return 1; }
+
   // x (n, dim) = rows of tokens (n) of a table, or of a matrix (a tied head is both); soft rows
   // replace theirs.
   virtual void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,

@@ -1,5 +1,6 @@
 #include "forward.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../error.h"
@@ -14,21 +15,23 @@ void forward(Model& model, Batch& batch, const std::atomic<bool>& cancelled) {
   const AttentionShape shape{spec.heads, spec.kvHeads, spec.headDim,
                              1.0f / std::sqrt(static_cast<float>(spec.headDim))};
   const std::span<const int32_t> positions = batch.positions;
+  const int group = b.rowGroup();
 
   b.embed(a.x.slice(0, rows), *model.weights->embedding, batch.tokens, batch.soft);
   for (const LayerWeights& layer : model.weights->layers) {
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
 
-    // Every row gives K and V; of the last layer only the live rows are wanted for more.
+    // Every row gives K and V; of the last layer only the live rows are wanted for more. What comes
+    // of rows between them and n, which do not attend, is never read.
     const bool last = &layer == &model.weights->layers.back();
-    const int n = last ? batch.live : rows;
+    const int n = last ? std::min(rows, (batch.live + group - 1) / group * group) : rows;
     const Tensor k = a.k.slice(0, rows), v = a.v.slice(0, rows), all = a.h.slice(0, rows);
     const Tensor x = a.x.slice(0, n), h = a.h.slice(0, n), q = a.q.slice(0, n), o = a.o.slice(0, n),
                  f = a.f.slice(0, n);
     const Tensor qHeads = q.reshape(n * spec.heads, spec.headDim);
     const Tensor kHeads = k.reshape(rows * spec.kvHeads, spec.headDim);
     if (last) {
-      for (Segment& segment : batch.segments) segment.storeOnly = segment.firstRow >= n;
+      for (Segment& segment : batch.segments) segment.storeOnly = segment.firstRow >= batch.live;
     }
 
     b.norm(all, a.x.slice(0, rows), *layer.attentionNorm, spec.normEps);

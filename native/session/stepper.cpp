@@ -270,6 +270,7 @@ void Stepper::step(std::span<StepRequest> asked, std::vector<StepResult>& result
   batch.live = static_cast<int>(batch.tokens.size());
   addSegments(false);
   for (size_t i = 0; i < requests.size(); i++) addReports(requests[i], placed[i]);
+  while (hidden.size() % static_cast<size_t>(model.backend->rowGroup())) gather(hidden.front());
   model.reserve(static_cast<int>(std::max(batch.tokens.size(), hidden.size())));
 
   reportPositions(results);
