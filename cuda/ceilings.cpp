@@ -84,6 +84,9 @@ Ceilings measureCeilings(Driver& driver, bool quick) {
   const double all = perLane * kPeakThreads * blocks;
   found.int8 = all * 32 / fastest(driver, *stream, "peakBytes", blocks, products);
   found.f16 = all * 16 / fastest(driver, *stream, "peakHalves", blocks, products);
+  const double multiplyAdds = 4.0 * kPeakTiles * products.rounds;  // of a thread
+  found.f32 = 2 * multiplyAdds * kPeakThreads * blocks /
+              fastest(driver, *stream, "peakFloats", blocks, products);
 
   const size_t bytes = quick ? size_t{1} << 18 : size_t{1} << 30;
   const Held from(driver, bytes), to(driver, bytes);

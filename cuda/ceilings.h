@@ -7,6 +7,7 @@ namespace lacuna::cuda {
 // addition are two operations.
 struct Ceilings {
   double int8 = 0, f16 = 0;   // operations per second of the tensor cores' mma instructions
+  double f32 = 0;             // of the ordinary ones
   double copy = 0, read = 0;  // bytes per second; copy counts what is read and what is written
 };
 

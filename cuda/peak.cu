@@ -45,6 +45,18 @@ KERNEL_BLOCKS(peakHalves, kPeakThreads, 2, PeakProductArguments) {
   a.out[peakIndex()] = all > 0 ? 1 : 2;
 }
 
+KERNEL_BLOCKS(peakFloats, kPeakThreads, 2, PeakProductArguments) {
+  float sums[4 * kPeakTiles];
+  const float x = lowHalf(peakHalves2(0)), y = lowHalf(peakHalves2(1));
+  UNROLL for (int i = 0; i < 4 * kPeakTiles; i++) sums[i] = static_cast<float>(i);
+  for (int round = 0; round < a.rounds; round++) {
+    UNROLL for (int i = 0; i < 4 * kPeakTiles; i++) sums[i] = fmaf(sums[i], x, y);
+  }
+  float all = 0;
+  UNROLL for (int i = 0; i < 4 * kPeakTiles; i++) all += sums[i];
+  a.out[peakIndex()] = all > 0 ? 1 : 2;
+}
+
 // Four words under way for each thread.
 KERNEL(peakCopy, kPeakThreads, PeakCopyArguments) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * kPeakThreads;

@@ -51,6 +51,11 @@ std::vector<float> largeNormals(size_t count, float deviation) {
   return values;
 }
 
+CardBench::Unit CardBench::unitOf(Type type) {
+  if (type == Type::f32) return Unit::f32;
+  return isFloat(type) ? Unit::f16 : Unit::int8;
+}
+
 CardBench::CardBench(cuda::CudaBackend& backend, const cuda::Driver::Facts& facts,
                      const cuda::Ceilings& ceilings, const CardBenchOptions& options)
     : backend(backend),
@@ -60,13 +65,17 @@ CardBench::CardBench(cuda::CudaBackend& backend, const cuda::Driver::Facts& fact
       l2Bytes(static_cast<double>(facts.l2Bytes)),
       ceilings(ceilings) {
   if (json) {
-    std::printf("{\"card\":\"%s\",\"int8\":%.4g,\"f16\":%.4g,\"copy\":%.4g,\"read\":%.4g,\"ops\":[",
-                facts.name.c_str(), ceilings.int8, ceilings.f16, ceilings.copy, ceilings.read);
+    std::printf(
+        "{\"card\":\"%s\",\"int8\":%.4g,\"f16\":%.4g,\"f32\":%.4g,\"copy\":%.4g,\"read\":%.4g,"
+        "\"ops\":[",
+        facts.name.c_str(), ceilings.int8, ceilings.f16, ceilings.f32, ceilings.copy,
+        ceilings.read);
     return;
   }
-  std::printf("%s: %.0f TOP/s int8, %.0f TFLOP/s f16 (mma), copy %.0f GB/s, read %.0f GB/s\n",
-              facts.name.c_str(), ceilings.int8 / 1e12, ceilings.f16 / 1e12, ceilings.copy / 1e9,
-              ceilings.read / 1e9);
+  std::printf(
+      "%s: %.0f TOP/s int8, %.0f TFLOP/s f16 (mma), %.0f f32, copy %.0f GB/s, read %.0f GB/s\n",
+      facts.name.c_str(), ceilings.int8 / 1e12, ceilings.f16 / 1e12, ceilings.f32 / 1e12,
+      ceilings.copy / 1e9, ceilings.read / 1e9);
   std::printf("%-44s %10s %9s %9s %9s  %s\n", "op", "us", "Top/s", "GB/s", "of limit", "limit");
 }
 
@@ -123,10 +132,13 @@ void CardBench::measure(const std::string& name, const Work& work, int calls,
 }
 
 void CardBench::report(const std::string& name, const Work& work, double seconds) {
-  const double arithmetic = work.operations / (work.int8 ? ceilings.int8 : ceilings.f16);
+  const double rates[] = {ceilings.int8, ceilings.f16, ceilings.f32};
+  const char* const units[] = {"int8", "f16", "f32"};
+  const size_t unit = static_cast<size_t>(work.unit);
+  const double arithmetic = work.operations / rates[unit];
   const double memory = work.bytes / ceilings.copy;
   const double share = std::max(arithmetic, memory) / seconds;
-  const char* limit = arithmetic < memory ? "memory" : work.int8 ? "int8" : "f16";
+  const char* limit = arithmetic < memory ? "memory" : units[unit];
   if (json) {
     std::printf(
         "%s{\"op\":\"%s\",\"us\":%.4g,\"ops\":%.4g,\"bytes\":%.4g,\"share\":%.4g,"

@@ -34,12 +34,13 @@ class CardBench {
   // A size for the card and one for the emulator.
   int size(int full, int small) const { return quick ? small : full; }
 
-  // What one call does: arithmetic of the int8 or the f16 tensor cores, and the bytes that it must
-  // at least move.
+  // What one call does: arithmetic, and the bytes that it must at least move.
+  enum class Unit { int8, f16, f32 };  // of the tensor cores, but for f32
   struct Work {
     double operations = 0, bytes = 0;
-    bool int8 = false;
+    Unit unit = Unit::f16;
   };
+  static Unit unitOf(Type type);
   // Times `record`, which asks for `calls` calls of a step, unless the filter leaves `name` out.
   // `outputs` are poisoned before and must hold numbers only after the first run.
   void measure(const std::string& name, const Work& work, int calls,

@@ -46,7 +46,7 @@ void linearShape(CardBench& bench, Type type, int rows, int cols, std::vector<in
     Work work;
     work.operations = 2.0 * n * rows * cols;
     work.bytes = static_cast<double>(rowBytes(type, cols)) * rows + 4.0 * n * (rows + cols);
-    work.int8 = !isFloat(type);
+    work.unit = CardBench::unitOf(type);
     const int calls = std::max(static_cast<int>(weights.size()), bench.size(8, 2));
     const auto record = [&] {
       for (int call = 0; call < calls; call++) {
@@ -135,7 +135,7 @@ void expertShape(CardBench& bench, Type type, const ExpertShape& s,
     Work work;
     work.operations = 6.0 * n * s.used * s.dim * s.ffn;
     work.bytes = hit / s.experts * static_cast<double>(2 * up.bytes.size() + down.bytes.size());
-    work.int8 = !isFloat(type);
+    work.unit = CardBench::unitOf(type);
     const int calls = static_cast<int>(gates.size());
     const auto record = [&] {
       for (size_t c = 0; c < gates.size(); c++) {
@@ -188,7 +188,7 @@ void headShape(CardBench& bench, Type type, int n, const WeightPtr& w, const Hea
   Work work;
   work.operations = 2.0 * n * vocabulary * dim * (kind.options.kl ? 2 : 1);
   work.bytes = static_cast<double>(rowBytes(type, dim)) * vocabulary;
-  work.int8 = !isFloat(type);
+  work.unit = CardBench::unitOf(type);
   HeadResult result;
   bench.measure(sized("head", type, n, vocabulary, dim) + " " + kind.name, work, 1,
                 [&] { bench.backend.head(result, x.tensor, *w, rows, {&kind.options, 1}); }, {});

@@ -292,10 +292,11 @@ int StepBench::run() {
   rows.push_back("| card | " + facts.name + " | compute capability " + std::to_string(facts.major) +
                  "." + std::to_string(facts.minor) + text(", %.1f GB", facts.totalBytes / 1e9) +
                  " | | |");
-  rows.push_back(text("| ceilings | int8 %.0f TOP/s, f16 %.0f TFLOP/s", ceilings.int8 / 1e12,
-                      ceilings.f16 / 1e12) +
-                 text(" (mma) | copy %.0f GB/s, read %.0f GB/s | | |", ceilings.copy / 1e9,
-                      ceilings.read / 1e9));
+  rows.push_back(
+      text("| ceilings | int8 %.0f TOP/s, f16 %.0f TFLOP/s", ceilings.int8 / 1e12,
+           ceilings.f16 / 1e12) +
+      text(" (mma), f32 %.0f TFLOP/s", ceilings.f32 / 1e12) +
+      text(" | copy %.0f GB/s, read %.0f GB/s | | |", ceilings.copy / 1e9, ceilings.read / 1e9));
   for (Type type : {Type::q8_0, Type::q4_K, Type::f16}) benchType(type);
   std::printf("\n");
   for (const std::string& line : rows) std::printf("%s\n", line.c_str());
