@@ -86,6 +86,7 @@ void CudaBackend::attend(Tensor o, Tensor q, Tensor k, Tensor v, std::span<const
   }
   const AttentionSegment* staged = stage(std::span<const AttentionSegment>(state.segments));
 
+  stored = (stored + rowGroup() - 1) / rowGroup() * rowGroup();  // see rowGroup
   const Grid rows{static_cast<unsigned>(stored), static_cast<unsigned>(segments.size()), 2};
   launch(Verb::attend, "storeKeysValues", rows, 128, 0,
          StoreArguments{k.data, v.data, staged, shape.kvHeads, shape.headDim});

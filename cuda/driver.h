@@ -142,6 +142,7 @@ class PinnedBuffer {
 struct EmulatorOptions {
   enum class Order { forward, backward, shuffled };
   Order order = Order::forward;    // in which the threads of a block run
+  bool races = false;              // looks for races in shared memory, which takes time
   size_t sharedBytes = 99 * 1024;  // of a block: as RTX 30 to 50
   size_t totalBytes = size_t{4} << 30;
 };

@@ -23,16 +23,19 @@ size_t stageOf(const Matrix& w, int terms, int width) {
   return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
 
+constexpr size_t kFixedShared = 16;  // what the kernels declare besides the stages
+
 // Enough blocks to fill the card, in whole rounds: a round takes as long as a block's bricks and
 // what a block costs besides them, some 1.5 bricks' worth.
 int splitsFor(int tiles, int depths, int atOnce) {
   int best = 1;
-  double bestTime = 0;
-  for (int splits = 1; splits <= std::min(depths, 64); splits++) {
-    const int rounds = (tiles * splits + atOnce - 1) / atOnce;
-    const int bricks = (depths + splits - 1) / splits;
+  double bestTime = (tiles + atOnce - 1) / atOnce * (depths + 1.5);
+  for (int rounds = 1; rounds <= 4; rounds++) {
+    const int most = std::min(rounds * atOnce / tiles, depths);
+    if (most < 2) continue;
+    const int bricks = (depths + most - 1) / most;
     const double time = rounds * (bricks + 1.5);
-    if (splits == 1 || time < bestTime * 0.97) best = splits, bestTime = time;
+    if (time < bestTime * 0.97) bestTime = time, best = (depths + bricks - 1) / bricks;
   }
   return best;
 }
@@ -41,7 +44,7 @@ int splitsFor(int tiles, int depths, int atOnce) {
 
 int gemmWidth(const Driver::Facts& facts, const Matrix& w, int terms, int rows) {
   if (rows <= 8) return 8;
-  if (rows <= 64 || 2 * stageOf(w, terms, 128) > facts.sharedBytes) return 32;
+  if (rows <= 64 || 2 * stageOf(w, terms, 128) > facts.sharedBytes - kFixedShared) return 32;
   return 128;
 }
 
@@ -53,7 +56,7 @@ GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int wi
   // Two blocks on a multiprocessor hide each other's latencies; the copies under way need two
   // stages at the least, and more than four change nothing.
   const size_t stage = stageOf(w, terms, width);
-  plan.stages = static_cast<int>(std::clamp<size_t>(facts.sharedBytes / 2 / stage, 2, 4));
+  plan.stages = static_cast<int>(std::clamp<size_t>((facts.sharedBytes / 2 - kFixedShared) / stage, 2, 4));
   plan.sharedBytes = std::max(static_cast<size_t>(plan.stages) * stage, slabBytes(width));
   const int columns = (w.rows + kTileColumns - 1) / kTileColumns;
   if (split) plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);

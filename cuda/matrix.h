@@ -66,7 +66,7 @@ struct BrickShape {
 };
 
 // The rows of x are x ≈ scale · q per 32 columns. After the codes of a brick come
-//   scales   [k / 32][8 rows] f32 of at most 22 bits: see gemm.cuh
+//   scales   [k / 32][8 rows] f32 of at most 22 bits: see brick.cuh
 //   sums     [lane][2] of what 16 columns stand for (scale · Σ q), as B of a product of halves with
 //            the offsets: the lane's two sums, times the row's factor, rounded to halves, and what
 //            that leaves over

@@ -39,7 +39,7 @@ DEVICE T rowSum(T value) {
   return value + __shfl_xor_sync(kAllLanes, value, 2);
 }
 
-// The bits that the products of gemm.cuh can multiply exactly.
+// The bits that the products of brick.cuh can multiply exactly.
 DEVICE float to22Bits(float value) { return __uint_as_float((__float_as_uint(value) + 2u) & ~3u); }
 
 DEVICE float clamped(float steps) { return fminf(fmaxf(steps, -127.0f), 127.0f); }

@@ -24,6 +24,7 @@ std::string text(Index i) {
 Block::Block(const cuda::EmulatorOptions& options) : options(options) {
   memory.resize(options.sharedBytes + 128);
   written.resize(memory.size());
+  if (options.races) races = std::make_unique<Races>(memory.size());
   stacks = static_cast<std::byte*>(::operator new(kStack * kMaxThreads, std::align_val_t{64}));
   for (unsigned i = 0; i < kMaxThreads; i++) {
     fibers.push_back(std::make_unique<Fiber>());
@@ -96,7 +97,8 @@ void Block::order(std::vector<Fiber*>& list) {
 
 void Block::runBlock(const void* args) {
   arguments = args;
-  used = 0;
+  taken = 0;
+  if (races) races->barrier();
   areas.clear();
   addArea(nullptr, "dynamic shared memory", dynamicBytes);
   ready.clear();
@@ -150,6 +152,7 @@ void Block::wait() {
 
 void Block::releaseAll() {
   waiting = 0;
+  if (races) races->barrier();
   countResult = counted;
   counted = 0;
   std::vector<Fiber*>& list = ready;  // nobody is ready when all wait at the barrier
@@ -235,10 +238,10 @@ void Block::reportStuck() const {
 }
 
 Area& Block::addArea(const void* site, const char* name, size_t bytes) {
-  const size_t start = used;
-  used += (bytes + 15) / 16 * 16;
-  if (used > options.sharedBytes)
-    fail(std::to_string(used) + " bytes of shared memory with " + name + ", " +
+  const size_t start = taken;
+  taken += (bytes + 15) / 16 * 16;
+  if (taken > options.sharedBytes)
+    fail(std::to_string(taken) + " bytes of shared memory with " + name + ", " +
          std::to_string(options.sharedBytes) + " are there");
   std::byte* base = memory.data();
   base += (128 - reinterpret_cast<uintptr_t>(base) % 128) % 128;
@@ -254,6 +257,19 @@ const Area* Block::shared(const void* site, const char* name, size_t bytes) {
   for (const auto& area : areas)
     if (area->site == site) return area.get();
   return &addArea(site, name, bytes);
+}
+
+unsigned Block::theFiberIndex() { return theFiber->index.x; }
+
+void Block::used(const Area& area, size_t at, size_t bytes, bool writes) {
+  if (!races) return;
+  const size_t first = static_cast<size_t>(area.written - written.data()) + at;
+  const unsigned thread = theFiber->index.x;
+  const std::string wrong =
+      writes ? races->write(thread, first, bytes) : races->read(thread, first, bytes);
+  if (wrong.empty()) return;
+  fail("a race: " + wrong + ", with no barrier in between: byte " + std::to_string(at) + " of " +
+       std::to_string(area.bytes) + " in " + area.name);
 }
 
 const Area* Block::dynamicShared() { return areas.front().get(); }

@@ -8,6 +8,7 @@
 
 #include "../driver.h"
 #include "fiber.h"
+#include "races.h"
 
 // One thread block at a time, one fiber per thread. A fiber runs until it waits for others; when
 // nobody can go on, threads have diverged and the launch is an error that names them.
@@ -76,6 +77,11 @@ class Block {
   void barrier(const char* file, int line);
   int barrierCount(const char* file, int line, int predicate);  // __syncthreads_count
   void warp(unsigned mask, Collective collective, void* lane);
+  // A checked use of shared memory by the running fiber.
+  void used(const Area& area, size_t at, size_t bytes, bool writes);
+  void syncWarp() {  // by the running fiber, for its warp
+    if (races) races->syncWarp(theFiberIndex() / kWarp);
+  }
   [[noreturn]] void fail(const std::string& message) const;
 
   Index grid, block;  // gridDim, blockIdx
@@ -83,6 +89,7 @@ class Block {
 
  private:
   static void enter();
+  static unsigned theFiberIndex();
   void runBlock(const void* arguments);
   void order(std::vector<Fiber*>& list);
   void wait();        // the running fiber goes to sleep; the next one that is ready runs
@@ -100,7 +107,8 @@ class Block {
 
   std::vector<std::byte> memory;  // shared
   std::vector<uint8_t> written;
-  size_t used = 0, dynamicBytes = 0;
+  std::unique_ptr<Races> races;  // null: not looked for
+  size_t taken = 0, dynamicBytes = 0;
   std::vector<std::unique_ptr<Area>> areas;
 
   const KernelInfo* kernel = nullptr;

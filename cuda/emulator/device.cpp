@@ -53,10 +53,12 @@ void voteAll(void* const* lanes) {
     if (lanes[i]) static_cast<VoteLane*>(lanes[i])->result = ballot;
 }
 
-void syncAll(void* const*) {}
+void syncAll(void* const*) { theBlock->syncWarp(); }
 
 void copyAsync(const Area* area, std::byte* to, const void* from, int bytes, int valid) {
-  std::memset(area->written + (to - area->data), 0, static_cast<size_t>(bytes));
+  const size_t at = static_cast<size_t>(to - area->data);
+  theBlock->used(*area, at, static_cast<size_t>(bytes), true);
+  std::memset(area->written + at, 0, static_cast<size_t>(bytes));
   theFiber->copies.push_back({area, to, from, bytes, valid, theFiber->group});
 }
 
@@ -68,10 +70,11 @@ void cpAsyncWaitFor(int pending) {
       copies[kept++] = copy;
       continue;
     }
+    const size_t at = static_cast<size_t>(copy.to - copy.area->data);
+    theBlock->used(*copy.area, at, static_cast<size_t>(copy.bytes), true);
     std::memset(copy.to, 0, static_cast<size_t>(copy.bytes));
     if (copy.valid > 0) std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.valid));
-    std::memset(copy.area->written + (copy.to - copy.area->data), 1,
-                static_cast<size_t>(copy.bytes));
+    std::memset(copy.area->written + at, 1, static_cast<size_t>(copy.bytes));
   }
   copies.resize(kept);
 }

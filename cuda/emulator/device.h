@@ -155,30 +155,22 @@ T atomicMin(T* at, T value) {
   return old;
 }
 
-// Fibers of a block take turns, so in shared memory a read and a write are atomic.
+// Fibers of a block take turns, so nothing comes in between.
 template <class T>
 T atomicAdd(Shared<T> at, T value) {
-  const T old = at.read();
-  at.write(static_cast<T>(old + value));
-  return old;
+  return at.update([&](T old) { return static_cast<T>(old + value); });
 }
 template <class T>
 T atomicMax(Shared<T> at, T value) {
-  const T old = at.read();
-  at.write(std::max(old, value));
-  return old;
+  return at.update([&](T old) { return std::max(old, value); });
 }
 template <class T>
 T atomicMin(Shared<T> at, T value) {
-  const T old = at.read();
-  at.write(std::min(old, value));
-  return old;
+  return at.update([&](T old) { return std::min(old, value); });
 }
 template <class T>
 T atomicOr(Shared<T> at, T value) {
-  const T old = at.read();
-  at.write(old | value);
-  return old;
+  return at.update([&](T old) { return static_cast<T>(old | value); });
 }
 
 // ---- Memory

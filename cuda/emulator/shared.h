@@ -63,6 +63,7 @@ class Shared {
     for (size_t i = 0; i < sizeof(T); i++) {
       if (!area->written[at + i]) wrong("read of shared memory that nobody wrote", sizeof(T));
     }
+    theBlock->used(*area, at, sizeof(T), false);
     Value value;
     std::memcpy(&value, data, sizeof(T));
     return value;
@@ -71,8 +72,23 @@ class Shared {
   void write(Value value) const {
     static_assert(!std::is_const_v<T>, "shared memory behind a pointer to const");
     const size_t at = check("write", sizeof(T));
+    theBlock->used(*area, at, sizeof(T), true);
     std::memcpy(data, &value, sizeof(T));
     std::memset(area->written + at, 1, sizeof(T));
+  }
+
+  // Changes the value at once, as atomic operations do; returns the old one.
+  template <class Function>
+  Value update(const Function& function) const {
+    const size_t at = check("atomic operation", sizeof(T));
+    for (size_t i = 0; i < sizeof(T); i++) {
+      if (!area->written[at + i]) wrong("atomic operation on memory that nobody wrote", sizeof(T));
+    }
+    Value old;
+    std::memcpy(&old, data, sizeof(T));
+    const Value value = function(old);
+    std::memcpy(data, &value, sizeof(T));
+    return old;
   }
 
   // Offset in the area of `bytes` bytes from here, which lie inside and are aligned to them.

@@ -8,18 +8,19 @@ namespace lacuna::ops {
 std::vector<Variant> cardVariants(const std::string& backend) {
 #ifdef LACUNA_EMULATE
   using Order = cuda::EmulatorOptions::Order;
-  const auto emulated = [](std::string name, Order order) {
+  const auto emulated = [](std::string name, Order order, bool races) {
     return Variant{std::move(name),
-                   [order] {
+                   [order, races] {
                      cuda::EmulatorOptions options;
                      options.order = order;
+                     options.races = races;
                      return std::make_unique<cuda::CudaBackend>(cuda::makeEmulator(options));
                    },
                    true};
   };
-  if (backend == "emulator") {  // orders of threads that hide different races
-    return {emulated("threads forward", Order::forward),
-            emulated("threads shuffled", Order::shuffled)};
+  if (backend == "emulator") {
+    return {emulated("threads forward, watched for races", Order::forward, true),
+            emulated("threads shuffled", Order::shuffled, false)};
   }
 #endif
   // The same card twice: a race that shows now and then would give other bits.

@@ -106,11 +106,41 @@ KERNEL(faultRace, 64, Numbers) {
   a.out[t] = t ? tile[t - 1] : 1.0f;
 }
 
+// Every order of threads gives the same here, since shuffles make lanes wait; no card promises it.
+KERNEL(faultWarpRace, 32, Numbers) {
+  SHARED(float, tile, 32);
+  tile[lane()] = 1;
+  const float sum = warpSum(1.0f);
+  a.out[lane()] = tile[31 - lane()] + sum;
+}
+KERNEL(faultOverwrite, 64, Numbers) {
+  SHARED(float, tile, 64);
+  const int t = static_cast<int>(threadIdx.x);
+  tile[t] = 1;
+  __syncthreads();
+  if (t < 32) {
+    a.out[t] = tile[t + 32];
+  } else {
+    tile[t] = 2;
+  }
+}
+KERNEL(testWarpSync, 64, Numbers) {
+  SHARED(float, tile, 64);
+  const int t = static_cast<int>(threadIdx.x), other = t ^ 31;
+  tile[t] = static_cast<float>(t);
+  __syncwarp();
+  a.out[t] = tile[other];
+  __syncwarp();
+  tile[t] = 0;
+}
+
 // Runs a kernel on one block of an emulator; returns what it wrote, or throws.
 std::vector<float> play(const char* name, int threads, const std::vector<uint32_t>& in,
-                        EmulatorOptions::Order order = EmulatorOptions::Order::forward) {
+                        EmulatorOptions::Order order = EmulatorOptions::Order::forward,
+                        bool races = false) {
   EmulatorOptions options;
   options.order = order;
+  options.races = races;
   const auto driver = makeEmulator(options);
   const auto stream = driver->makeStream();
   const DeviceBuffer out(driver, 512 * sizeof(float), "test"), input(driver, 4096, "test");
@@ -187,6 +217,12 @@ void checkExchange(Tally& tally) {
       right = right && met[static_cast<size_t>(t)] == static_cast<float>(95 - t + 2 + 40);
     tally.hold(right, "barriers");
   }
+  const std::vector<float> synced =
+      play("testWarpSync", 64, {}, EmulatorOptions::Order::forward, true);
+  bool crossed = true;
+  for (int t = 0; t < 64; t++)
+    crossed = crossed && synced[static_cast<size_t>(t)] == static_cast<float>(t ^ 31);
+  tally.hold(crossed, "__syncwarp orders shared memory");
   const auto forward = play("faultRace", 64, {});
   bool found = false;
   try {
@@ -227,7 +263,11 @@ std::pair<int, int> checkEmulator() {
   const struct {
     const char *kernel, *message;
     int threads = 32;
+    bool races = false;
   } faults[] = {
+      {"faultRace", "a race: read of what thread 0 wrote", 64, true},
+      {"faultWarpRace", "a race: read of what thread ", 32, true},
+      {"faultOverwrite", "a race: write over what", 64, true},
       {"faultUnwritten", "thread 0: read of shared memory that nobody wrote"},
       {"faultOutside", "thread 31: write outside of shared memory"},
       {"faultDivergent", "diverged: thread 0 at a barrier", 64},
@@ -241,7 +281,8 @@ std::pair<int, int> checkEmulator() {
   for (const auto& fault : faults) {
     std::string message = "nothing";
     try {
-      cuda::play(fault.kernel, fault.threads, {});
+      cuda::play(fault.kernel, fault.threads, {}, cuda::EmulatorOptions::Order::forward,
+                 fault.races);
     } catch (const Error& error) {
       message = error.what();
     }

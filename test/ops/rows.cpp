@@ -89,26 +89,31 @@ Output runRope(Backend& backend, bool interleaved, int headDim, int dims) {
   return output(x);
 }
 
-Output runEmbed(Backend& backend, Type type, Use use) {
+Output runEmbed(Backend& backend, Type type, Use use, int dim, int vocabulary) {
   Random random(static_cast<uint64_t>(type) + 1);
-  const int dim = 256, vocabulary = 40;
   const HostTensor table = randomTensor(random, type, dim, vocabulary);
   const WeightPtr w = upload(backend, table, use);
-  const std::vector<int32_t> tokens = {3, 39, 0, 7, 7, 12, 39, 1, 20, 39, 5};
-  const int n = static_cast<int>(tokens.size());
+  const int step = vocabulary / 40;  // tokens from all over the table
+  const auto spread = [step](std::vector<int32_t> numbers) {
+    for (int32_t& number : numbers) number *= step;
+    return numbers;
+  };
+  const std::vector<int32_t> tokens = spread({3, 39, 0, 7, 7, 12, 39, 1, 20, 39, 5});
+  const int n = static_cast<int>(tokens.size()), maskToken = 39 * step;
   const Buffer x(backend, std::vector<float>(static_cast<size_t>(n * dim)), n, dim);
-  const std::vector<int32_t> mixed = {4, 9, 17};
+  const std::vector<int32_t> mixed = spread({4, 9, 17});
   const std::vector<float> weights = {0.5f, 0.3f, 0.2f};
-  const std::vector<SoftRow> soft = {{1, 0.35f, 39, 3, mixed.data(), weights.data()},
-                                     {6, 0.0f, 39, 3, mixed.data(), weights.data()},
-                                     {9, 1.0f, 39, 1, mixed.data(), weights.data()}};
+  const std::vector<SoftRow> soft = {{1, 0.35f, maskToken, 3, mixed.data(), weights.data()},
+                                     {6, 0.0f, maskToken, 3, mixed.data(), weights.data()},
+                                     {9, 1.0f, maskToken, 1, mixed.data(), weights.data()}};
   backend.begin();
   backend.embed(x.tensor, *w, tokens, soft);
   backend.end();
   Output output = ops::output(x);
   // alpha = 0 must be the mask's own row, bit for bit.
   std::vector<float> mask(static_cast<size_t>(dim));
-  decodeRow(type, table.bytes.data() + 39 * rowBytes(type, dim), dim, mask.data());
+  decodeRow(type, table.bytes.data() + static_cast<size_t>(maskToken) * rowBytes(type, dim), dim,
+            mask.data());
   const double* row = output.values.data() + 6 * dim;
   output.exact.push_back(std::equal(mask.begin(), mask.end(), row));
   return output;
@@ -135,9 +140,12 @@ void addRowCases(std::vector<Case>& cases) {
     for (Use use : {Use::table, Use::matrix}) {
       const char* tied = use == Use::matrix ? " from a head" : "";
       cases.push_back({std::string("embed ") + typeInfo(type).name + tied, 1e-6, false,
-                       [type, use](Backend& b) { return runEmbed(b, type, use); }});
+                       [type, use](Backend& b) { return runEmbed(b, type, use, 256, 40); }});
     }
   }
+  // A table that goes to a card in several pieces.
+  cases.push_back({"embed Q8_0 18 MB", 1e-6, false,
+                   [](Backend& b) { return runEmbed(b, Type::q8_0, Use::table, 4096, 4200); }});
   // Sizes that are multiples of nothing.
   addLinear(cases, {Type::f32, 7, 37, 45, Epilogue::add, true, true});
   addLinear(cases, {Type::f16, 3, 37, 45, Epilogue::store, true, true});
