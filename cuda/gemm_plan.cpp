@@ -56,10 +56,13 @@ GemmPlan planGemm(const Driver::Facts& facts, const Matrix& w, int terms, int wi
   // Two blocks on a multiprocessor hide each other's latencies; the copies under way need two
   // stages at the least, and more than four change nothing.
   const size_t stage = stageOf(w, terms, width);
-  plan.stages = static_cast<int>(std::clamp<size_t>((facts.sharedBytes / 2 - kFixedShared) / stage, 2, 4));
+  plan.stages =
+      static_cast<int>(std::clamp<size_t>((facts.sharedBytes / 2 - kFixedShared) / stage, 2, 4));
   plan.sharedBytes = std::max(static_cast<size_t>(plan.stages) * stage, slabBytes(width));
   const int columns = (w.rows + kTileColumns - 1) / kTileColumns;
-  if (split) plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
+  if (split && rowTiles > 0) {
+    plan.splits = splitsFor(columns * rowTiles, w.depths, 2 * facts.processors);
+  }
   plan.grid = {static_cast<unsigned>(rowTiles), static_cast<unsigned>(columns),
                static_cast<unsigned>(plan.splits)};
   return plan;

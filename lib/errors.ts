@@ -13,6 +13,7 @@
  * - `DISPOSED`: the object was disposed of before or during the call.
  * - `ABORTED`: the caller's `AbortSignal` fired.
  * - `NO_CUDA`: the CUDA device was asked for and this build or machine has none.
+ * - `MISSING_PACKAGE`: an optional package that the call needs is not installed.
  * - `NO_BINARY`: there is no native binary for this platform, or it does not load.
  * - `INTERNAL`: a defect in Lacuna; please report it.
  */
@@ -29,6 +30,7 @@ export type LacunaErrorCode =
   | 'DISPOSED'
   | 'ABORTED'
   | 'NO_CUDA'
+  | 'MISSING_PACKAGE'
   | 'NO_BINARY'
   | 'INTERNAL';
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { mergeAsks } from './decoding/asks.js';
 import type { Ask, Rows } from './decoding/policy.js';
 import type { GenerationModel, GenerationSession } from './plan.js';
-import type { CommitRule, Sampling, StepRequest, StepResult } from './types.js';
+import type { CommitRule, Range, Sampling, StepRequest, StepResult } from './types.js';
 
 /** The canvas, and with guidance its twin, which has masks for the prompt and the same answer. */
 interface Pair {
@@ -36,9 +36,12 @@ export interface ForwardOptions {
   commit?: CommitRule;
 }
 
+/** What a forward asked of which positions. */
+export type ForwardRequest = StepRequest & { query?: Int32Array };
+
 /** A forward's request in full, and its result. */
 export interface Forward {
-  request: StepRequest;
+  request: ForwardRequest;
   result: StepResult;
   /** Canvases of later steps that were computed together with this one. */
   guesses?: readonly Forward[];
@@ -85,16 +88,35 @@ export class Forwards {
     const request = this.#request(options, this.#main.unconditional);
     const known = this.#take(request);
     if (known !== undefined) return known;
-    const guesses = covering(request, (await guess?.()) ?? [], (given) =>
-      this.#request(given, undefined),
-    );
-    if (guesses.length > 0) return this.#stepWith(request, guesses);
-    const { session } = this.#main;
-    return { request, result: await session.step(request as never, { signal: this.#signal }) };
+    if (guess !== undefined) {
+      const guesses = covering(request, await guess(), (given) => this.#request(given, undefined));
+      if (guesses.length > 0) return this.#stepWith(request, guesses);
+    }
+    return { request, result: await this.#run(request) };
+  }
+
+  /**
+   * The forward after the one that runs, without waiting for it: over the positions of `query` that are
+   * masked then. Rejects like others, but somebody who no longer wants it need not look.
+   */
+  ahead(options: ForwardOptions, query: Range): Promise<Forward> {
+    const request = this.#request(options, this.#main.unconditional);
+    const run = async () => {
+      const result = await this.#run({ ...request, query });
+      return { request: { ...request, query: result.position }, result };
+    };
+    const forward = run();
+    forward.catch(() => {});
+    return forward;
+  }
+
+  #run(request: StepRequest): Promise<StepResult> {
+    const options = { signal: this.#signal, queue: this.#plan.model.queues };
+    return this.#main.session.step(request as never, options);
   }
 
   /** The guess of this canvas and request becomes the main one; without one all are dropped. */
-  #take(request: StepRequest): Forward | undefined {
+  #take(request: ForwardRequest): Forward | undefined {
     const i = this.#computed.findIndex(
       (guess) => equal(guess.answer, this.#answer) && sameRequest(guess.request, request),
     );
@@ -109,7 +131,7 @@ export class Forwards {
   }
 
   /** The canvas and its guesses in one forward. */
-  async #stepWith(request: StepRequest, guesses: readonly Guess[]): Promise<Forward> {
+  async #stepWith(request: ForwardRequest, guesses: readonly Guess[]): Promise<Forward> {
     const pairs = guesses.map(({ answer, options }) => {
       const pair = this.#like(options.rows);
       this.#write(pair, answer);
@@ -207,7 +229,7 @@ export class Forwards {
     unconditional?.set(prompt.length, answer);
   }
 
-  #request(options: ForwardOptions, unconditional: GenerationSession | undefined): StepRequest {
+  #request(options: ForwardOptions, unconditional: GenerationSession | undefined): ForwardRequest {
     const { sampling, suppress, cfgScale, capacity } = this.#plan;
     const { asks, step, statistics, commit, length } = options;
     const rows = clip(options.rows, length, capacity);

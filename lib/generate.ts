@@ -1,5 +1,6 @@
 /** The one loop of the library: asks the policies, steps the session, reports what happened. */
 import { setImmediate } from 'node:timers/promises';
+import { foresee } from './ahead.js';
 import { Canvas, type Written } from './canvas.js';
 import { asksOf, decide, forwardOptions } from './decision.js';
 import { reportFor } from './decoding/asks.js';
@@ -11,7 +12,7 @@ import { checkOptions, planOf } from './plan.js';
 import type { GenerateOptions, GenerationModel, Plan, Prompt } from './plan.js';
 import { guessesOf } from './speculation.js';
 import { traceStep, type Outcome, type TraceStep } from './trace.js';
-import type { Range } from './types.js';
+import type { CommitRule, Range } from './types.js';
 
 /**
  * Fills an answer of `maxTokens` masks after the prompt.
@@ -54,6 +55,7 @@ class Denoiser {
   readonly #signal: AbortSignal;
   readonly #canvas: Canvas;
   #step = 0;
+  #ahead: { step: number; block: number; forward: Promise<Forward> } | undefined;
   #last: Forward | undefined; // what speculation drafts from
   #changed = new Int32Array(); // since the last forward
   #forwarded = 0; // forwards of the canvas
@@ -83,7 +85,7 @@ class Denoiser {
       const range = this.#range(block);
       if (range !== undefined) await this.#fillBlock(block, range);
       if (range === undefined || this.#finished()) {
-        if (!this.#extend()) break; // else the same block may have become longer
+        if (!(await this.#extend())) break; // else the same block may have become longer
       } else block++;
     }
     return this.#canvas.tokens.slice();
@@ -145,14 +147,33 @@ class Denoiser {
     const asks = [...asksOf(this.#plan, state, decision), ...more];
     const options = forwardOptions(this.#plan, state, decision, asks);
     const alone = simple && more.length === 0;
-    const rule = alone && decision.commit && { ...decision.commit, within: state.range };
+    const commit = alone ? ruleOf(state, decision) : undefined;
     const last = speculate && this.#last;
     const guesses =
       last && (() => guessesOf(this.#plan, state, decision, last, (block) => this.#range(block)));
-    const forward = await this.#forwards.step({ ...options, commit: rule || undefined }, guesses);
+    const started = this.#begun(state) ?? this.#forwards.step({ ...options, commit }, guesses);
+    if (alone) this.#beginNext(state, decision);
+    const forward = await started;
     this.#last = forward;
     this.#fresh++;
     return forward;
+  }
+
+  /** The forward of this step, if it was begun before the last one ended. */
+  #begun({ step, block }: StepState): Promise<Forward> | undefined {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return ahead?.step === step && ahead.block === block ? ahead.forward : undefined;
+  }
+
+  /** Lets the next step's forward follow the one that has just started, where nothing depends on that. */
+  #beginNext(state: StepState, decision: Decision): void {
+    const next = foresee(this.#plan, state, decision);
+    if (next === undefined) return;
+    const { block, range } = state;
+    const commit = ruleOf(state, next.decision);
+    const forward = this.#forwards.ahead({ ...next.options, commit }, range);
+    this.#ahead = { step: state.step + 1, block, forward };
   }
 
   /** From the statistics to the changes, and the changes made. */
@@ -160,7 +181,7 @@ class Denoiser {
     const { refine, length, revises } = this.#plan;
     const forwards = forward.reused ? [] : [[forward, ...(forward.guesses ?? [])]];
     const reused = forward.reused ? forward : undefined;
-    const look = this.#look(state, decision, forwards);
+    const look = this.#look(state, decision, forward, forwards);
     const [ruled, chosen] = await decide(this.#plan.run, state, decision, forward, look);
     let changes = [...ruled, ...chosen];
     for (const policy of refine) {
@@ -175,14 +196,18 @@ class Denoiser {
             who: 'decode: choose()',
           })
         : this.#write(changes);
-    const report = reportFor(length.ask?.(state) ?? {}, forward);
-    const splice = length.resize?.(state, report, changes);
+    const splice = length.resize?.(
+      state,
+      reportFor(length.ask?.(state) ?? {}, forward), // nothing where lengths are fixed
+      changes,
+    );
     const native = forward.request.commit !== undefined && chosen.length === 0;
     this.#record(state, { written, splice, forwards, reused }, native);
   }
 
-  /** Lets a decoder see canvases that might be. */
-  #look(state: StepState, decision: Decision, forwards: Forward[][]): Look {
+  /** Lets a decoder see canvases that might be, with the soft masks and credits of the step. */
+  #look(state: StepState, decision: Decision, forward: Forward, forwards: Forward[][]): Look {
+    const { softMask, credit } = forward.request;
     const { mask } = this.#plan.run.tokens;
     return async (branches) => {
       const canvases = branches.map(({ changes }) => {
@@ -194,7 +219,7 @@ class Denoiser {
         const { suppress, unscored, allowMask } = decision.request ?? {};
         const token = (position: number) => canvases[i][position - this.#plan.run.prompt];
         const query = range(state.range).filter((position) => token(position) === mask);
-        return { suppress, unscored, allowMask, query, ...ask };
+        return { suppress, unscored, allowMask, softMask, credit, query, ...ask };
       });
       const results = await this.#forwards.look(canvases, (i) =>
         forwardOptions(this.#plan, state, decision, [asks[i]]),
@@ -236,13 +261,14 @@ class Denoiser {
   }
 
   /** Goes on after a full answer that has no end, if the length plan wants that. */
-  #extend(): boolean {
+  async #extend(): Promise<boolean> {
     const { run, view, length } = this.#plan;
     const answer = this.#answer();
     const open =
       answerEnd(answer, view.ends) === answer.length && !answer.includes(run.tokens.mask);
     const splice = open ? length.extend?.(this.#canvas.tokens) : undefined;
     if (splice === undefined) return false;
+    await this.#ahead?.forward; // it found nothing to do
     const before = this.#canvas.length;
     const state = this.#state(0, { start: before, end: before }, 0, 0);
     this.#record(state, { written: [], splice, forwards: [] });
@@ -299,6 +325,11 @@ class Denoiser {
     const end = stopAtEos ? answerEnd(answer, view.ends) : answer.length;
     return !answer.subarray(0, end).includes(run.tokens.mask);
   }
+}
+
+/** The decoder's rule for the step of `state`, or the one after it. */
+function ruleOf({ range }: StepState, { commit }: Decision): CommitRule | undefined {
+  return commit && { ...commit, within: range };
 }
 
 function range({ start, end }: Range): Int32Array {

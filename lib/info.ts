@@ -1,4 +1,5 @@
 /** What a loaded model is, and the tokenizer its file describes. */
+import type { SoftMaskParameters } from './decoding/soft-masking.js';
 import { LacunaError } from './errors.js';
 import type { NativeFile, NativeModel, NativeSpec, NativeValue } from './native.js';
 import { createTokenizer, type Tokenizer } from './text/tokenizer.js';
@@ -32,6 +33,8 @@ export interface ModelInfo {
   readonly attention: Attention;
   /** 1: row i − 1 predicts token i. */
   readonly logitShift: 0 | 1;
+  /** What the file says of soft masks (`diffusion.soft_mask.*`); absent: not trained with them. */
+  readonly softMask?: Readonly<SoftMaskParameters>;
   /** Ids of special tokens; those the file does not name are absent. */
   readonly tokens: {
     readonly mask?: number;
@@ -57,6 +60,7 @@ export function modelInfo(native: NativeModel, path: string): ModelInfo {
   const named = Object.entries({ mask, bos, eos, eot, pad }).filter(([, id]) => id >= 0);
   return Object.freeze({
     ...facts,
+    ...(spec.softMask && { softMask: Object.freeze(spec.softMask) }),
     attention: attentionOf(attentionBlock),
     logitShift: spec.logitShift === 1 ? 1 : 0,
     tokens: Object.freeze(Object.fromEntries(named)),

@@ -10,6 +10,7 @@ import { DiffusionSession, type StepOptions } from './session.js';
 import type { Tokenizer } from './text/tokenizer.js';
 import type { StepRequest, StepResult } from './types.js';
 import {
+  boolean,
   abortSignal,
   integer,
   invalid,
@@ -183,6 +184,9 @@ export class Model implements AsyncDisposable {
     this.#text = text;
   }
 
+  /** @internal Steps can wait for each other: see `StepOptions.queue`. */
+  readonly queues = true;
+
   /** Made on first use. Throws `UNSUPPORTED_TOKENIZER`; token ids work without one. */
   get tokenizer(): Tokenizer {
     this.#tokenizer ??= call(() =>
@@ -223,12 +227,13 @@ export class Model implements AsyncDisposable {
    * Rejects like `session.step`, and then no session has changed.
    */
   async step(items: readonly StepItem[], options: StepOptions = {}): Promise<StepResult[]> {
-    knownKeys('step options', options, ['signal']);
+    knownKeys('step options', options, ['signal', 'queue']);
     const signal = abortSignal('signal', options.signal);
+    const queue = boolean('queue', options.queue ?? false);
     const given = list('items', items, 'an array of sessions or requests');
     const parts = given.map((item, i) => this.#part(`items[${i}]`, item));
     const steps = parts.map(({ session, request }) => session.resolve(request));
-    const results = await finish(() => this.#native.step(steps), signal);
+    const results = await finish(() => this.#native.step(steps, queue), signal);
     return results.map((result, i) => parts[i].session.accept(parts[i].request, result));
   }
 

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { SoftMaskParameters } from './decoding/soft-masking.js';
 import { LacunaError, type LacunaErrorCode } from './errors.js';
 
 export interface NativeLoadOptions {
@@ -34,6 +35,8 @@ export interface NativeSpec {
   expertFfn: number;
   attentionBlock: number;
   logitShift: number;
+  /** Present when the file names them. */
+  softMask?: SoftMaskParameters;
   /** Token ids; −1: absent. */
   mask: number;
   bos: number;
@@ -114,6 +117,9 @@ export interface NativeStep {
   rows: Int32Array;
   visible: Int32Array;
   query: Int32Array;
+  /** −1: `query` holds. Else the positions from here to before `maskedTo` that hold MASK. */
+  maskedFrom: number;
+  maskedTo: number;
   shadow: Int32Array;
   unconditional: NativeSession | null;
   guidance: number;
@@ -198,7 +204,8 @@ export interface NativeModel {
   file(): NativeFile;
   createSession(length: number): NativeSession;
   sessionBytes(length: number): number;
-  step(items: NativeStep[]): NativeTask<NativeStepResult[]>;
+  /** @param queue wait for running steps of the sessions, instead of BUSY */
+  step(items: NativeStep[], queue: boolean): NativeTask<NativeStepResult[]>;
   /** Resolves when running work has ended and the memory is free. Sessions die with it. */
   dispose(): Promise<void>;
 }

@@ -11,6 +11,7 @@ import { fixedLength } from './decoding/length.js';
 import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
 import { factsOf } from './decoding/named.js';
 import { withPreset, type PresetName } from './decoding/presets.js';
+import type { SoftMaskParameters } from './decoding/soft-masking.js';
 import { threshold } from './decoding/threshold.js';
 import type {
   AdaptPolicy,
@@ -112,7 +113,7 @@ export interface GenerationSession {
   set(position: number, tokens: Int32Array): void;
   step(
     request?: StepRequest<GenerationSession>,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; queue?: boolean },
   ): Promise<StepResult>;
   /** A copy: canvas, keys and values. */
   fork(): GenerationSession;
@@ -129,7 +130,10 @@ export interface GenerationModel {
     readonly logitShift: number;
     readonly attention: 'full' | 'causal' | { readonly blockCausal: number };
     readonly tokens: { readonly mask?: number; readonly eos?: number; readonly eot?: number };
+    readonly softMask?: SoftMaskParameters;
   };
+  /** Whether steps of a session can wait for each other: see `StepOptions.queue`. */
+  readonly queues?: boolean;
   /** Throws `UNSUPPORTED_TOKENIZER` where there is none. */
   readonly tokenizer: Tokenizer;
   createSession(options: { length: number }): GenerationSession;
@@ -345,6 +349,7 @@ function factsOfRun(
     tokenizer,
     attentionBlock: attentionBlock(info),
     logitShift: info.logitShift,
+    softMask: info.softMask,
     policies,
   };
 }

@@ -20,8 +20,10 @@ export interface StepContext {
   vocabulary: number;
   mask: number;
   logitShift: number;
-  /** (length) tokens */
-  canvas: Int32Array;
+  /** Positions of the canvas. */
+  length: number;
+  /** (length) tokens; a copy, made only for requests without a query. */
+  canvas: () => Int32Array;
   /** Steps made so far. */
   steps: number;
 }
@@ -54,8 +56,7 @@ const requestKeys = [
 /** Checks everything but `guidance`, fills in the defaults, sorts. Throws `INVALID_ARGUMENT`. */
 export function resolveStep(request: StepRequest, context: StepContext): ResolvedStep {
   knownKeys('step request', request, requestKeys);
-  const { vocabulary, mask, canvas } = context;
-  const length = canvas.length;
+  const { vocabulary, mask, length } = context;
   const rows = resolveRows(request.rows, length);
   const sampling = resolveSampling(request.sampling, context);
   const suppress = tokenSet('suppress', request.suppress, vocabulary);
@@ -68,7 +69,7 @@ export function resolveStep(request: StepRequest, context: StepContext): Resolve
   return {
     rows,
     visible: resolveVisible(request.visible, length),
-    query: resolveQuery(request.query, rows, context),
+    ...resolveQuery(request.query, rows, context),
     shadow: positions('shadow', request.shadow ?? [], length),
     soft: request.softMask === undefined ? null : resolveSoft(request.softMask, context),
     credit: request.credit === undefined ? null : resolveCredit(request.credit, context),
@@ -111,12 +112,16 @@ function range(name: string, value: Range, length: number): Range {
   return { start, end: integer(`${name}.end`, value.end, { min: start, max: length }) };
 }
 
+function isRange(value: unknown): value is Range {
+  return typeof value === 'object' && value !== null && 'start' in value;
+}
+
 function resolveRows(rows: StepRequest['rows'], length: number): Int32Array {
   if (rows === undefined) return upTo(0, length);
   if (typeof rows !== 'object' || rows === null) {
     return invalid('rows', rows, '{ start, end } or an array of positions');
   }
-  if (!('start' in rows)) return positions('rows', rows, length);
+  if (!isRange(rows)) return positions('rows', rows, length);
   const { start, end } = range('rows', rows, length);
   return upTo(start, end);
 }
@@ -130,17 +135,24 @@ function resolveVisible(visible: StepRequest['visible'], length: number): Int32A
 function resolveQuery(
   query: StepRequest['query'],
   rows: Int32Array,
-  { canvas, mask, logitShift }: StepContext,
-): Int32Array {
-  const computed = new Uint8Array(canvas.length);
+  { length, canvas, mask, logitShift }: StepContext,
+): Pick<NativeStep, 'query' | 'maskedFrom' | 'maskedTo'> {
+  const list = { maskedFrom: -1, maskedTo: -1 };
+  if (isRange(query)) {
+    const { start, end } = range('query', query, length);
+    return { query: new Int32Array(), maskedFrom: start, maskedTo: end };
+  }
+  const computed = new Uint8Array(length);
   for (const row of rows) computed[row] = 1;
   const source = (position: number) => Math.max(position - logitShift, 0);
   if (query === undefined) {
-    return rows.filter((p) => canvas[p] === mask && computed[source(p)] === 1);
+    const tokens = canvas();
+    const masked = rows.filter((p) => tokens[p] === mask && computed[source(p)] === 1);
+    return { query: masked, ...list };
   }
-  const asked = positions('query', query, canvas.length);
+  const asked = positions('query', query, length);
   const lost = asked.find((position) => computed[source(position)] === 0);
-  if (lost === undefined) return asked;
+  if (lost === undefined) return { query: asked, ...list };
   throw new LacunaError(
     'INVALID_ARGUMENT',
     `query holds position ${lost}, which is predicted from row ${source(lost)}; add that row to rows`,
@@ -212,10 +224,10 @@ function floats(
 
 const largestFloat = 3.4e38; // numbers beyond it have no 32-bit float
 
-function resolveSoft(value: SoftMask, { vocabulary, canvas }: StepContext): NativeStep['soft'] {
+function resolveSoft(value: SoftMask, { vocabulary, length }: StepContext): NativeStep['soft'] {
   knownKeys('softMask', object('softMask', value), ['position', 'alpha', 'token', 'weight']);
   const given = list('softMask.position', value.position);
-  const position = positions('softMask.position', given, canvas.length);
+  const position = positions('softMask.position', given, length);
   const n = position.length;
   const alpha = floats('softMask.alpha', value.alpha, n, { min: 0, max: 1 });
   const token = tokenIds('softMask.token', value.token, vocabulary);
@@ -237,9 +249,9 @@ function resolveSoft(value: SoftMask, { vocabulary, canvas }: StepContext): Nati
   };
 }
 
-function resolveCredit(value: Credit, { vocabulary, canvas }: StepContext): NativeStep['credit'] {
+function resolveCredit(value: Credit, { vocabulary, length }: StepContext): NativeStep['credit'] {
   knownKeys('credit', object('credit', value), ['position', 'token', 'value']);
-  const position = integers('credit.position', value.position, { min: 0, max: canvas.length - 1 });
+  const position = integers('credit.position', value.position, { min: 0, max: length - 1 });
   const token = tokenIds('credit.token', value.token, vocabulary);
   if (token.length !== position.length) {
     invalid('credit.token', value.token, `an array of length ${position.length}`);

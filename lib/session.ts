@@ -10,14 +10,19 @@ import { integer, invalid, knownKeys, list, number, object, tokenIds } from './v
 export interface StepOptions {
   /** Ends the step with `ABORTED`; the canvas then is as it was before. */
   signal?: AbortSignal;
+  /**
+   * Steps of a session that is in a step wait for it, in the order of the calls, instead of rejecting
+   * with `BUSY`: the next forward then follows without a gap. Default false.
+   */
+  queue?: boolean;
 }
 
 /**
  * One canvas, made by `model.createSession`; all masks at first. Its keys and values hold what the
  * last step that computed a row wrote there, so rows that a step looks at must have been computed.
  *
- * While a step runs, calls that change or copy the session throw `BUSY`; after `dispose`, or the
- * model's, everything throws `DISPOSED`.
+ * While a step runs, calls that change or copy the session throw `BUSY`, and so does another step
+ * unless it may queue; after `dispose`, or the model's, everything throws `DISPOSED`.
  */
 export class DiffusionSession implements Disposable {
   /** @internal */
@@ -43,7 +48,7 @@ export class DiffusionSession implements Disposable {
     return this.model.info.tokens.mask!; // createSession needs one
   }
 
-  /** (length) A copy of the canvas; during a step, of the canvas as the step found it. */
+  /** (length) A copy of the canvas; during steps, of the canvas as the first of them found it. */
   get tokens(): Int32Array {
     return call(() => this.#native.tokens());
   }
@@ -139,7 +144,8 @@ export class DiffusionSession implements Disposable {
       vocabulary,
       logitShift,
       mask: this.maskToken,
-      canvas: this.tokens,
+      length: this.length,
+      canvas: () => this.tokens,
       steps: this.#steps,
     };
     const step = { ...resolveStep(request, context), session: this.#native };

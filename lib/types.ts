@@ -101,8 +101,12 @@ export interface StepRequest<Session = unknown> {
   rows?: Range | Int32Array;
   /** Keys that may be seen: 0…n, or an explicit list. Default: all. The model's attention still applies. */
   visible?: number | Int32Array;
-  /** Positions to report. Default: the masked positions inside `rows`. With a logit shift of 1 the row before each must be computed too. */
-  query?: Int32Array;
+  /**
+   * Positions to report. With a logit shift of 1 the row before each must be computed too. Default: the
+   * masked positions inside `rows`. A range: those of its positions that are masked when the step
+   * begins and whose row is computed; if that leaves the step nothing to report, it does nothing.
+   */
+  query?: Range | Int32Array;
   /** Leave-one-out rows: MASK at the position, sees every visible row but the position's own, seen by nobody. Reported after `query`. */
   shadow?: Int32Array;
   sampling?: Sampling;

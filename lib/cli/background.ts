@@ -7,7 +7,7 @@ import { fileTokenizer } from '../info.js';
 import { inspectFile } from '../model.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { fileError, writeJson } from './files.js';
-import { embeddedModel, overrideOptions, type ModelFlags } from './options.js';
+import { embeddedModel, jsonOutput, overrideOptions, type ModelFlags } from './options.js';
 
 interface BackgroundFlags extends ModelFlags {
   model?: string;
@@ -30,9 +30,7 @@ export function backgroundCommand(): Command {
       'GGUF file (default: the small Shakespeare model in the package)',
     );
   overrideOptions(command);
-  return command
-    .optionsGroup('Output:')
-    .option('-o, --output <path>', 'where the JSON goes (default: standard output)')
+  return jsonOutput(command)
     .addHelpText(
       'after',
       `

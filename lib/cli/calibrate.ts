@@ -8,6 +8,7 @@ import {
   choice,
   embeddedFlags,
   embeddedModel,
+  jsonOutput,
   loadOptions,
   machineOptions,
   overrideOptions,
@@ -52,9 +53,7 @@ export function calibrateCommand(): Command {
   generationOptions(command);
   machineOptions(command);
   overrideOptions(command);
-  return command
-    .optionsGroup('Output:')
-    .option('-o, --output <path>', 'where the JSON goes (default: standard output)')
+  return jsonOutput(command)
     .addHelpText(
       'after',
       `

@@ -1,11 +1,16 @@
 /** `lacuna compare`: presets side by side over prompts. */
+import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { presetNames, type PresetName } from '../decoding/presets.js';
 import { LacunaError } from '../errors.js';
-import { compare, type Comparison } from '../measure/compare.js';
-import { readText, writeJson } from './files.js';
+import { compare } from '../measure/compare.js';
+import { comparisonChart, loadVega } from './chart.js';
+import { comparisonTable } from './comparison.js';
+import { parseJson, readText, writeJson, writeText } from './files.js';
+import { plural } from './format.js';
 import { interruptible } from './interrupt.js';
 import {
+  defined,
   embeddedModel,
   loadOptions,
   machineOptions,
@@ -24,6 +29,7 @@ interface CompareFlags extends ModelFlags {
   seed?: number;
   bos?: boolean;
   output?: string;
+  chart?: string;
 }
 
 export function compareCommand(): Command {
@@ -45,7 +51,11 @@ export function compareCommand(): Command {
     .option('--seed <n>', 'of all random choices (default: 0)', whole(0))
     .option('--bos', 'begin with the begin-of-text token (default: as the file says)')
     .option('--no-bos', 'do not')
-    .option('-o, --output <file>', 'write the figures and the texts to a JSON file too');
+    .option('-o, --output <file>', 'write the figures and the texts to a JSON file too')
+    .option(
+      '--chart <file>',
+      'draw the figures as SVG; needs the package vega: npm install vega@6',
+    );
   machineOptions(command);
   overrideOptions(command);
   return command.action(run);
@@ -55,19 +65,22 @@ async function run(path: string | undefined, flags: CompareFlags): Promise<void>
   const prompts = promptsOf(flags.prompts);
   const { maxTokens, temperature, seed, presets } = flags;
   const bos = flags.bos ?? (path === undefined ? true : undefined);
-  const given = { maxTokens, temperature, seed, presets, bos };
-  const options = Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined),
-  );
-  const comparisons = await interruptible(
+  const options = defined({ maxTokens, temperature, seed, presets, bos });
+  const vega = flags.chart === undefined ? undefined : await loadVega(); // before the long work
+  const { name, comparisons } = await interruptible(
     () => {},
     (signal) =>
-      withModel(path ?? embeddedModel, loadOptions(flags), signal, (model) =>
-        compare(model, prompts, { ...options, signal }),
-      ),
+      withModel(path ?? embeddedModel, loadOptions(flags), signal, async (model) => ({
+        name: model.info.name || basename(path ?? embeddedModel),
+        comparisons: await compare(model, prompts, { ...options, signal }),
+      })),
   );
   process.stdout.write(`${comparisonTable(comparisons)}\n`);
   if (flags.output !== undefined) await writeJson(flags.output, comparisons);
+  if (vega === undefined || flags.chart === undefined) return;
+  const about = `${plural(prompts.length, 'prompt')}, answers of up to ${plural(maxTokens, 'token')}`;
+  const svg = await comparisonChart(vega, comparisons, { title: `Presets of ${name}`, about });
+  await writeText('--chart', flags.chart, svg);
 }
 
 function presetList(text: string): PresetName[] {
@@ -87,40 +100,7 @@ function promptsOf(path: string): string[] {
 }
 
 function fromJson(path: string, text: string): string[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new LacunaError('INVALID_ARGUMENT', `--prompts: ${path} is no JSON file`, { cause });
-  }
+  const value = parseJson('--prompts', path, text);
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
   throw new LacunaError('INVALID_ARGUMENT', `--prompts: ${path} is no JSON list of texts`);
-}
-
-const columns: [string, (row: Comparison) => string][] = [
-  ['preset', ({ preset }) => preset],
-  ['tokens', ({ tokens }) => String(tokens)],
-  ['nats/token', ({ logProbability }) => fixed(logProbability, 2)],
-  ['forwards', ({ forwards }) => String(forwards)],
-  ['canvases', ({ canvases }) => String(canvases)],
-  ['tokens/forward', ({ tokensPerForward }) => fixed(tokensPerForward, 2)],
-  ['tokens/s', ({ tokensPerSecond }) => fixed(tokensPerSecond, 1)],
-];
-
-/** A Markdown table, with aligned columns: it reads in a terminal and goes into a page. */
-export function comparisonTable(rows: readonly Comparison[]): string {
-  const cells = rows.map((row) => columns.map(([, of]) => of(row)));
-  const widths = columns.map(([name], i) =>
-    Math.max(name.length, ...cells.map((line) => line[i].length)),
-  );
-  const line = (parts: string[]) =>
-    `| ${parts.map((part, i) => (i === 0 ? part.padEnd(widths[i]) : part.padStart(widths[i]))).join(' | ')} |`;
-  const rule = widths.map((width, i) =>
-    i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
-  );
-  return [line(columns.map(([name]) => name)), line(rule), ...cells.map(line)].join('\n');
-}
-
-function fixed(value: number, digits: number): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : '–';
 }

@@ -3,7 +3,9 @@ import { Option, type Command } from 'commander';
 import {
   absoluteBlocks,
   ancestral,
+  beam,
   blocks,
+  credit,
   dilated,
   dream,
   entropyBound,
@@ -28,7 +30,7 @@ import type { GenerateOptions } from '../plan.js';
 import { cachePlan, caches, type CacheName } from './caches.js';
 import { readJson } from './files.js';
 import { fields } from './format.js';
-import { named, real, UsageError, whole } from './options.js';
+import { defined, oneOf, real, UsageError, whole } from './options.js';
 
 export interface GenerationFlags {
   maxTokens: number;
@@ -41,6 +43,8 @@ export interface GenerationFlags {
   factor?: number;
   gamma?: number;
   algTemp?: number;
+  depth?: number;
+  width?: number;
   background?: string;
   profile?: string;
   temperature?: number;
@@ -54,7 +58,8 @@ export interface GenerationFlags {
 }
 
 /** Options that only some decoders know. */
-type Own = 'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp' | 'background' | 'profile';
+type Own =
+  'steps' | 'tau' | 'factor' | 'gamma' | 'algTemp' | 'depth' | 'width' | 'background' | 'profile';
 
 interface DecoderEntry {
   about: string;
@@ -112,6 +117,16 @@ const decoders = {
     own: [],
     make: () => localLeap(),
   },
+  credit: {
+    about: 'like threshold, but sooner what has come first for long (CreditDecoding)',
+    own: ['tau'],
+    make: ({ tau }) => credit(threshold({ tau })),
+  },
+  beam: {
+    about: 'the --depth tokens that are best together, a search over --width canvases',
+    own: ['depth', 'width'],
+    make: ({ depth, width }) => beam({ depth, width }),
+  },
   klass: {
     about: 'all above --tau that have stopped changing (KLASS)',
     own: ['tau'],
@@ -157,6 +172,8 @@ const ownFlags: Record<Own, string> = {
   factor: '--factor',
   gamma: '--gamma',
   algTemp: '--alg-temp',
+  depth: '--depth',
+  width: '--width',
   background: '--background',
   profile: '--profile',
 };
@@ -167,69 +184,65 @@ function json<T>(decoder: string, option: string, path: string | undefined): T {
   return readJson(option, path) as T;
 }
 
-export function generationOptions(command: Command): Command {
-  return command
-    .optionsGroup('Generation:')
-    .addOption(
-      new Option('-n, --max-tokens <n>', 'length of the answer').argParser(whole(1)).default(128),
-    )
-    .addOption(
-      named(
-        '--preset <name>',
-        'settings that belong together, see below; other options have their way over them',
-        Object.keys(presets),
-      ),
-    )
-    .addOption(
-      named(
-        '--decode <name>',
-        'which tokens are committed in a step, see below (default: by model)',
-        Object.keys(decoders),
-      ),
-    )
-    .option(
-      '--steps <n>',
-      'steps in all: fewer is faster and worse (default: one a token)',
-      whole(1),
-    )
-    .option(
-      '--block-length <n>',
-      'work block by block, from left to right (default: by model)',
-      whole(1),
-    )
-    .option('--absolute-blocks', 'blocks start at multiples of their length (SDAR, LLaDA2)')
-    .addOption(
-      named(
-        '--cache <name>',
-        'what is not computed anew, see below (default: by model)',
-        Object.keys(caches),
-      ),
-    )
-    .option(
+type OptionRow = [flags: string, about: string, parse?: (text: string) => unknown, value?: unknown];
+
+/** By group; what takes a path or is a switch has no parser. */
+const optionRows: Record<string, OptionRow[]> = {
+  Generation: [
+    ['-n, --max-tokens <n>', 'length of the answer', whole(1), 128],
+    [
+      '--preset <name>',
+      'settings that belong together, see below; other options have their way over them',
+      oneOf(Object.keys(presets)),
+    ],
+    [
+      '--decode <name>',
+      'which tokens are committed in a step, see below (default: by model)',
+      oneOf(Object.keys(decoders)),
+    ],
+    ['--steps <n>', 'steps in all: fewer is faster and worse (default: one a token)', whole(1)],
+    ['--block-length <n>', 'work block by block, from left to right (default: by model)', whole(1)],
+    ['--absolute-blocks', 'blocks start at multiples of their length (SDAR, LLaDA2)'],
+    [
+      '--cache <name>',
+      'what is not computed anew, see below (default: by model)',
+      oneOf(Object.keys(caches)),
+    ],
+    [
       '--refresh <n>',
       'with a --cache that is not exact: a full forward every n of a block (default: by cache)',
       whole(1),
-    )
-    .option(
+    ],
+    [
       '--tau <p>',
-      'threshold, klass, sdar: commit tokens at least this probable (default: 0.9; sdar 0.85)',
+      'threshold, credit, klass, sdar: commit tokens at least this probable (default: 0.9; sdar 0.85)',
       real(0, 1),
-    )
-    .option('--factor <f>', 'factor: more commits more tokens in a step (default: 1)', real(0))
-    .option('--gamma <nats>', 'entropy-bound: more commits more in a step (default: 0.1)', real(0))
-    .option('--alg-temp <t>', 'dream-…: randomness of the order (default: 0)', real(0))
-    .option('--background <path>', 'pc-sampler: a file made by lacuna background')
-    .option('--profile <path>', 'osdt: a file made by lacuna calibrate')
-    .optionsGroup('Sampling:')
-    .option('-t, --temperature <t>', '0: always the most probable token (default: 0)', real(0))
-    .option(
-      '--top-p <p>',
-      'sample from the most probable tokens that make up p (default: 1)',
-      real(0, 1),
-    )
-    .option('--top-k <k>', 'sample from the k most probable tokens (default: all)', whole(1))
-    .option('--seed <n>', 'the same seed gives the same text (default: 0)', whole(0))
-    .option('--cfg-scale <w>', 'stay closer to the prompt; twice the work (default: 0)', real(0));
+    ],
+    ['--factor <f>', 'factor: more commits more tokens in a step (default: 1)', real(0)],
+    ['--gamma <nats>', 'entropy-bound: more commits more in a step (default: 0.1)', real(0)],
+    ['--alg-temp <t>', 'dream-…: randomness of the order (default: 0)', real(0)],
+    ['--depth <n>', 'beam: tokens that are decided together (default: 4)', whole(1)],
+    ['--width <n>', 'beam: canvases that are kept (default: 4)', whole(1)],
+    ['--background <path>', 'pc-sampler: a file made by lacuna background'],
+    ['--profile <path>', 'osdt: a file made by lacuna calibrate'],
+  ],
+  Sampling: [
+    ['-t, --temperature <t>', '0: always the most probable token (default: 0)', real(0)],
+    ['--top-p <p>', 'sample from the most probable tokens that make up p (default: 1)', real(0, 1)],
+    ['--top-k <k>', 'sample from the k most probable tokens (default: all)', whole(1)],
+    ['--seed <n>', 'the same seed gives the same text (default: 0)', whole(0)],
+    ['--cfg-scale <w>', 'stay closer to the prompt; twice the work (default: 0)', real(0)],
+  ],
+};
+
+export function generationOptions(command: Command): void {
+  for (const [group, rows] of Object.entries(optionRows)) {
+    command.optionsGroup(`${group}:`);
+    for (const [flags, about, parse, value] of rows) {
+      const option = new Option(flags, about).default(value);
+      command.addOption(parse === undefined ? option : option.argParser(parse));
+    }
+  }
 }
 
 /** Explains the values of --preset, --decode and --cache. */
@@ -273,11 +286,4 @@ function refuseStrangers(flags: GenerationFlags, decoder: DecoderEntry | undefin
       .map(([user]) => user);
     throw new UsageError(`${ownFlags[name]} needs --decode ${users.join(' or ')}`);
   }
-}
-
-/** Without the entries that are undefined: the library takes them as given. */
-function defined<T extends object>(options: T): T {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as T;
 }

@@ -19,7 +19,11 @@ export function readText(option: string, path: string): string {
 
 /** Throws `FILE_ERROR`, or `INVALID_ARGUMENT` for a file that is no JSON. */
 export function readJson(option: string, path: string): unknown {
-  const text = readText(option, path);
+  return parseJson(option, path, readText(option, path));
+}
+
+/** The same for text that was read from `path`. */
+export function parseJson(option: string, path: string, text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
@@ -38,6 +42,10 @@ export async function writeJson(
     process.stdout.write(text);
     return;
   }
+  await writeText(option, path, text);
+}
+
+export async function writeText(option: string, path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text);
   } catch (cause) {

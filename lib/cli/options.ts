@@ -47,12 +47,12 @@ export function choice(flags: string, description: string, values: readonly stri
   return new Option(flags, description).choices(values);
 }
 
-/** The same for values that the help explains one by one. */
-export function named(flags: string, description: string, values: readonly string[]): Option {
-  return new Option(flags, description).argParser((value: string) => {
-    if (values.includes(value)) return value;
+/** Parses one of a list that the help explains value by value. */
+export function oneOf(values: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (values.includes(text)) return text;
     throw new InvalidArgumentError(`Allowed choices are ${values.join(', ')}.`);
-  });
+  };
 }
 
 function attention(text: string): LoadOptions['attention'] {
@@ -109,15 +109,22 @@ export function overrideOptions(command: Command): Command {
     .option('--pre <name>', 'pre-tokenizer: how text is cut into words');
 }
 
+/** For commands whose result is a file for another command. */
+export function jsonOutput(command: Command): Command {
+  return command
+    .optionsGroup('Output:')
+    .option('-o, --output <path>', 'where the JSON goes (default: standard output)');
+}
+
 export function loadOptions(flags: ModelFlags): LoadOptions {
-  const { device, threads, isa, attention, shift, maskToken, pre } = flags;
-  return {
-    device,
-    ...(threads !== undefined && { threads }),
-    ...(isa !== undefined && { isa }),
-    ...(attention !== undefined && { attention }),
-    ...(shift !== undefined && { shift: shift === '1' ? 1 : 0 }),
-    ...(maskToken !== undefined && { maskToken }),
-    ...(pre !== undefined && { pre }),
-  };
+  const { device, threads, isa, attention, maskToken, pre } = flags;
+  const shift = flags.shift === undefined ? undefined : flags.shift === '1' ? 1 : 0;
+  return defined({ device, threads, isa, attention, shift, maskToken, pre });
+}
+
+/** Without the entries that are undefined: the library takes them as given. */
+export function defined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
 }

@@ -1,6 +1,6 @@
 /** Several policies, one forward: puts together what they ask for, and shows each its own part. */
 import { LacunaError } from '../errors.js';
-import type { StepRequest, StepResult } from '../types.js';
+import type { StepResult } from '../types.js';
 import type { Ask } from './policy.js';
 
 /** One request for all. `query` and `shadow` are always given. */
@@ -23,7 +23,14 @@ export function mergeAsks(asks: readonly Ask[]): Required<Pick<Ask, 'query' | 's
 
 /** Ascending, each once. */
 function union(lists: readonly (Int32Array | undefined)[]): Int32Array {
-  return Int32Array.from(new Set(lists.flatMap((list) => [...(list ?? [])]))).sort();
+  const given = lists.filter((list) => list !== undefined);
+  const all = new Int32Array(given.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const list of given) {
+    all.set(list, at);
+    at += list.length;
+  }
+  return all.sort().filter((x, i) => i === 0 || x !== all[i - 1]);
 }
 
 function onlyOne<Key extends 'softMask' | 'credit'>(asks: readonly Ask[], key: Key): Ask[Key] {
@@ -38,15 +45,17 @@ function onlyOne<Key extends 'softMask' | 'credit'>(asks: readonly Ask[], key: K
  */
 export function reportFor(
   own: Ask,
-  { request, result }: { request: StepRequest; result: StepResult },
+  { request, result }: { request: { query?: Int32Array; probe?: Int32Array }; result: StepResult },
 ): StepResult {
   const reported = request.query!.length;
   const rows = [
     ...indices(own.query ?? [], result.position.subarray(0, reported), 0),
     ...indices(own.shadow ?? [], result.position.subarray(reported), reported),
   ];
-  const ints = (from: Int32Array) => Int32Array.from(rows, (i) => from[i]);
-  const doubles = (from: Float64Array) => Float64Array.from(rows, (i) => from[i]);
+  const everything = rows.length === result.position.length; // as nearly always
+  const ints = (from: Int32Array) => (everything ? from : Int32Array.from(rows, (i) => from[i]));
+  const doubles = (from: Float64Array) =>
+    everything ? from : Float64Array.from(rows, (i) => from[i]);
   const { committed, rows: computed, timing } = result;
   return {
     position: ints(result.position),
@@ -65,8 +74,13 @@ export function reportFor(
 
 /** Where the wanted positions are, in ascending order; those that were not computed are left out. */
 function indices(wanted: ArrayLike<number>, position: Int32Array, offset: number): number[] {
+  const found: number[] = [];
+  if (wanted.length === 0) return found;
   const set = new Set(Array.from(wanted));
-  return [...position.keys()].filter((i) => set.has(position[i])).map((i) => i + offset);
+  position.forEach((p, i) => {
+    if (set.has(p)) found.push(i + offset);
+  });
+  return found;
 }
 
 function topOf(top: NonNullable<StepResult['top']>, rows: number[], k: number) {
@@ -79,7 +93,12 @@ function topOf(top: NonNullable<StepResult['top']>, rows: number[], k: number) {
 }
 
 /** (rows × own probes), columns in the order of `own`. */
-function probesOf(probe: Float32Array, rows: number[], own: Int32Array, request: StepRequest) {
+function probesOf(
+  probe: Float32Array,
+  rows: number[],
+  own: Int32Array,
+  request: { probe?: Int32Array },
+) {
   const width = request.probe!.length;
   const columns = [...own].map((token) => request.probe!.indexOf(token));
   return Float32Array.from(rows.flatMap((row) => columns.map((c) => probe[row * width + c])));

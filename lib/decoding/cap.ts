@@ -82,6 +82,7 @@ function refuse(name: string, { name: inner, traits }: PolicyFacts): void {
   const clash = {
     revises: 'one that takes nothing back',
     scheduled: 'one without a schedule, whose last step would leave masks',
+    looks: 'one that decides each token by itself: tokens chosen together stay together',
   };
   for (const [trait, right] of Object.entries(clash)) {
     if (traits.includes(trait as Trait)) invalid(`${name}(): decoder`, `${inner}()`, right);

@@ -11,7 +11,9 @@ export { noCache } from './caches/none.js';
 export { prefixCache } from './caches/prefix.js';
 export type { RefreshOptions } from './caches/refresh.js';
 export { ancestral, type AncestralOptions } from './ancestral.js';
+export { beam, type BeamOptions } from './beam.js';
 export { cap, spaced, type CapOptions } from './cap.js';
+export { credit, type CreditOptions } from './credit.js';
 export { dilated, type DilatedOptions } from './dilated.js';
 export { klass, type KlassOptions } from './klass.js';
 export { localLeap, type LocalLeapOptions } from './local-leap.js';
@@ -43,8 +45,18 @@ export {
 } from './threshold.js';
 export { prophet, type ProphetOptions } from './prophet.js';
 export { randomStart } from './random-start.js';
+export { softMask, type SoftMaskOptions, type SoftMaskParameters } from './soft-masking.js';
 export { remdm, type RemdmOptions } from './remdm.js';
 export { remask, type RemaskOptions } from './remask.js';
+export {
+  voteOverBlocks,
+  voteOverTime,
+  type BlockVoteOptions,
+  type Normalise,
+  type Standing,
+  type TimeVoteOptions,
+  type Vote,
+} from './vote.js';
 export { wino, type WinoOptions } from './wino.js';
 export { presets, type Preset, type PresetName } from './presets.js';
 export { freeDave, selfDraft, type SelfDraftOptions } from './speculate.js';

@@ -30,7 +30,8 @@ const choices = ['model', 'sampled'] as const;
  * divergences KL(p_t ‖ p_(t−1)) of their position were all below `kappa`. If there are none, the
  * `fallback` most confident. A position's first report counts as unstable, so nothing is stable before
  * step `history`. As in the code, positions beyond the active block are watched too, as far as the
- * cache computes them, so that a block may begin with stable ones.
+ * cache computes them, so that a block may begin with stable ones. With a cache that leaves
+ * them out (`dualCache`) nothing is stable before the `history`-th forward of a block.
  *
  * Published for LLaDA, blocks of 64: GSM8K 0.6 / 0.015, MATH 0.6 / 0.01, HumanEval 0.9 / 0.01,
  * MBPP 0.7 / 0.01; for Dream 0.8 … 0.9 / 0.001 … 0.005 with `strict: false`.

@@ -53,10 +53,20 @@ export function philox(
 /** Uniform in (0, 1), never 0 or 1, exact in float32. */
 export function uniform(seed: number, step: number, position: number, stream: number): number {
   const [word] = philox(seed, [0, position, step, stream]);
+  return fraction(word);
+}
+
+function fraction(word: number): number {
   return ((word >>> 9) + 0.5) / 8388608;
 }
 
 /** Standard Gumbel noise. */
 export function gumbel(seed: number, step: number, position: number, stream: number): number {
   return -Math.log(-Math.log(uniform(seed, step, position, stream)));
+}
+
+/** Native code's Gumbel noise of a token: what a drawn token's logit got added. */
+export function tokenGumbel(seed: number, step: number, position: number, token: number): number {
+  const word = philox(seed, [token >>> 2, position, step, 0])[token & 3];
+  return -Math.log(-Math.log(fraction(word)));
 }

@@ -7,6 +7,7 @@
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { CommitRule, Range, StepRequest, StepResult } from '../types.js';
 import type { PolicyFacts } from './named.js';
+import type { SoftMaskParameters } from './soft-masking.js';
 
 /** Facts of a run that do not change. Positions are canvas positions. */
 export interface RunFacts {
@@ -34,6 +35,8 @@ export interface RunFacts {
   readonly attentionBlock: number;
   /** 1: row i − 1 predicts token i. */
   readonly logitShift: number;
+  /** What the file says of soft masks; absent for a model that was not trained with them. */
+  readonly softMask?: SoftMaskParameters;
   /** What was chosen for each role, so that one may refuse another. */
   readonly policies: RunPolicies;
 }
@@ -76,18 +79,9 @@ export interface StepState {
  * forward, and each is shown a report of what it asked for itself: its `query` as far as those rows
  * were computed, ascending, then its `shadow`.
  */
-export type Ask = Pick<
+export type Ask = { query?: Int32Array } & Pick<
   StepRequest,
-  | 'query'
-  | 'shadow'
-  | 'suppress'
-  | 'unscored'
-  | 'allowMask'
-  | 'probe'
-  | 'topK'
-  | 'kl'
-  | 'softMask'
-  | 'credit'
+  'shadow' | 'suppress' | 'unscored' | 'allowMask' | 'probe' | 'topK' | 'kl' | 'softMask' | 'credit'
 >;
 
 /**
@@ -106,7 +100,10 @@ export interface Branch {
   ask?: Ask;
 }
 
-/** One more forward, over all branches at once. The canvas itself stays as it is. */
+/**
+ * One more forward, over all branches at once, with the soft masks and credits of the step. The canvas
+ * itself stays as it is.
+ */
 export type Look = (branches: readonly Branch[]) => Promise<StepResult[]>;
 
 /** What a decoder wants of a step. With neither `commit` nor `choose` the step makes no forward. */

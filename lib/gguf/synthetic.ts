@@ -97,6 +97,8 @@ export interface SyntheticOptions extends SyntheticShape {
     attentionFactor?: number;
     frequencyFactors?: readonly number[];
   };
+  /** Written as diffusion.soft_mask.{top_k, scale, slope, centre}; what is left out is not. */
+  softMask?: { k?: number; scale?: number; slope?: number; centre?: number };
   /** No output.weight: the head is the embedding. Default false. */
   tied?: boolean;
   /** Adds a byte-level tokenizer without merges; the vocabulary must be at least 260. Default false. */
@@ -218,11 +220,21 @@ function metadata(options: SyntheticOptions): Record<string, MetadataValue> {
     'general.name': `synthetic-${arch}`,
     ...Object.fromEntries(Object.entries(own).map(([key, value]) => [`${arch}.${key}`, value])),
     ...(family.shiftLogits === undefined ? {} : { 'diffusion.shift_logits': family.shiftLogits }),
+    ...softMaskKeys(options.softMask),
     ...(options.tokenizer ? byteTokens(vocabulary) : {}),
     'tokenizer.ggml.bos_token_id': vocabulary - 4,
     'tokenizer.ggml.eos_token_id': vocabulary - 3,
     'tokenizer.ggml.eot_token_id': vocabulary - 2,
     'tokenizer.ggml.mask_token_id': vocabulary - 1,
+  };
+}
+
+function softMaskKeys({ k, ...numbers }: NonNullable<SyntheticOptions['softMask']> = {}) {
+  const key = (name: string) => `diffusion.soft_mask.${name}`;
+  const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
+  return {
+    ...(k !== undefined && { [key('top_k')]: k }),
+    ...Object.fromEntries(given.map(([name, value]) => [key(name), f32(value)])),
   };
 }
 

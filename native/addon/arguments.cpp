@@ -245,6 +245,9 @@ StepRequest stepRequest(const Reader& from, int length, int vocabulary) {
   request.rows = from.ascending("rows", length);
   request.visible = from.ascending("visible", length);
   request.query = from.ascending("query", length);
+  if (const int begin = from.index("maskedFrom", -1, length); begin >= 0) {
+    request.masked = {begin, from.index("maskedTo", begin, length)};
+  }
   request.shadow = from.ascending("shadow", length);
   request.guidance = from.narrow("guidance");
   if (from.present("soft")) request.soft = softEntries(from.child("soft"), length, vocabulary);

@@ -47,16 +47,17 @@ Session& SessionHandle::live() const {
 
 Session& SessionHandle::idle() const {
   Session& alive = live();
-  if (running != nullptr) {
+  if (!steps.empty()) {
     throw Error(Code::busy, "The session is in a step; wait for its promise, or use a fork");
   }
   return alive;
 }
 
 void SessionHandle::dispose() {
-  if (running != nullptr && session) {
-    running->cancel(Error(Code::disposed, "A session of the step was disposed of during the step"));
-    running->garbage.push_back(std::move(session));
+  for (Task* step : steps) {
+    if (!session) break;
+    step->cancel(Error(Code::disposed, "A session of the step was disposed of during the step"));
+    step->garbage.push_back(session);
   }
   session.reset();
   memory.set(0);

@@ -57,8 +57,8 @@ struct SessionHandle {
   const std::shared_ptr<ModelHandle> model;
   const int length;
   std::shared_ptr<Session> session;  // null: disposed of
-  Task* running = nullptr;           // the step that uses the session
-  std::vector<int32_t> before;       // while running: the canvas as the step found it
+  std::vector<Task*> steps;          // that use the session: one running, others queued behind it
+  std::vector<int32_t> before;       // while there are any: the canvas as the first found it
   ExternalMemory memory;
 };
 

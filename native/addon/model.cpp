@@ -19,11 +19,16 @@ struct StepJob {
   std::vector<StepRequest> requests;
   std::vector<StepResult> results;
   std::vector<std::shared_ptr<SessionHandle>> sessions;  // all that the step uses
+  bool queued = false;                                   // may wait for steps of its sessions
   double milliseconds = 0;
 };
 
+Session& usable(const StepJob& job, const SessionHandle& session) {
+  return job.queued ? session.live() : session.idle();
+}
+
 void use(StepJob& job, const ModelHandle& model, const std::shared_ptr<SessionHandle>& session) {
-  session->idle();
+  usable(job, *session);
   if (session->model.get() != &model) invalid("step: a session belongs to another model");
   for (const auto& other : job.sessions) {
     if (other == session) invalid("step: a session appears twice");
@@ -41,10 +46,10 @@ void addItem(StepJob& job, const ModelHandle& model, const Reader& item) {
   }
   // Nothing runs JavaScript from here on, so the states that are checked now stay as they are.
   use(job, model, session);
-  request.session = &session->idle();
+  request.session = &usable(job, *session);
   if (twin) {
     use(job, model, twin);
-    request.unconditional = &twin->idle();
+    request.unconditional = &usable(job, *twin);
   }
   job.requests.push_back(std::move(request));
 }
@@ -128,11 +133,14 @@ Napi::Value ModelObject::step(const Napi::CallbackInfo& info) {
     handle->live();
     if (!info[0].IsArray()) invalid("step takes an array");
     const Napi::Array items = info[0].As<Napi::Array>();
+    if (!info[1].IsBoolean()) invalid("step: queue must be true or false");
     const auto job = std::make_shared<StepJob>();
+    job->queued = info[1].As<Napi::Boolean>();
     for (uint32_t i = 0; i < items.Length(); i++) {
       addItem(*job, *handle, Reader(items.Get(i), "step"));
     }
-    for (const auto& session : job->sessions) session->idle();  // a getter may have changed it
+    for (const auto& session : job->sessions)
+      usable(*job, *session);  // a getter may have changed it
     handle->live();
 
     const auto task = std::make_shared<Task>(env);
@@ -143,8 +151,8 @@ Napi::Value ModelObject::step(const Napi::CallbackInfo& info) {
           std::chrono::steady_clock::now() - start;
       job->milliseconds = spent.count();
     };
-    task->ended = [job] {
-      for (const auto& session : job->sessions) session->running = nullptr;
+    task->ended = [job, self = task.get()] {
+      for (const auto& session : job->sessions) std::erase(session->steps, self);
     };
     task->result = [job](Napi::Env live) -> Napi::Value {
       Napi::Array results = Napi::Array::New(live, job->results.size());
@@ -153,9 +161,11 @@ Napi::Value ModelObject::step(const Napi::CallbackInfo& info) {
       }
       return results;
     };
-    for (const auto& session : job->sessions) session->before = session->session->canvas;
+    for (const auto& session : job->sessions) {
+      if (session->steps.empty()) session->before = session->session->canvas;
+    }
     const Napi::Object started = handle->environment->start(task, &handle->worker);
-    for (const auto& session : job->sessions) session->running = task.get();
+    for (const auto& session : job->sessions) session->steps.push_back(task.get());
     return started;
   });
 }
@@ -166,9 +176,8 @@ Napi::Value ModelObject::dispose(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto garbage = std::make_shared<std::vector<std::shared_ptr<void>>>();
     for (SessionHandle* session : handle->sessions) {
-      if (session->running != nullptr) {
-        session->running->cancel(
-            Error(Code::disposed, "The model was disposed of during the step"));
+      for (Task* step : session->steps) {
+        step->cancel(Error(Code::disposed, "The model was disposed of during the step"));
       }
       if (session->session) garbage->push_back(std::move(session->session));
       session->dispose();

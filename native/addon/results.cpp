@@ -167,6 +167,14 @@ Napi::Object toJs(Napi::Env env, const ModelSpec& spec, const Gguf& file) {
   object.Set("expertFfn", spec.expertFfn);
   object.Set("attentionBlock", spec.attention.block);
   object.Set("logitShift", spec.logitShift);
+  if (const SoftMasking& soft = spec.softMasking; soft.tokens > 0) {
+    Napi::Object values = Napi::Object::New(env);
+    values.Set("k", soft.tokens);
+    values.Set("scale", soft.scale);
+    values.Set("slope", soft.slope);
+    values.Set("centre", soft.centre);
+    object.Set("softMask", values);
+  }
   object.Set("mask", spec.mask);
   object.Set("bos", spec.bos);
   object.Set("eos", spec.eos);

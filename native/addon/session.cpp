@@ -49,7 +49,7 @@ Napi::Value SessionObject::length(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::tokens(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const Session& session = handle->live();
-    return toJs(info.Env(), handle->running != nullptr ? handle->before : session.canvas);
+    return toJs(info.Env(), !handle->steps.empty() ? handle->before : session.canvas);
   });
 }
 

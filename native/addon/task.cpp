@@ -1,13 +1,19 @@
 #include "task.h"
 
+#include <chrono>
 #include <string>
 #include <system_error>
 
+#include "../spin.h"
 #include "errors.h"
 
 namespace lacuna::addon {
 
 namespace {
+
+// A generation asks for its next step within this time, and waking a thread takes longer than
+// anything JavaScript does in between.
+constexpr std::chrono::microseconds kTurnaround{1500};
 
 template <class Body>
 std::thread startThread(Body body) {
@@ -78,6 +84,7 @@ void Worker::post(Task& task) {
   if (!thread.joinable()) thread = startThread([this] { loop(); });
   const std::lock_guard lock(mutex);
   queue.push_back(&task);
+  called = true;
   changed.notify_one();
 }
 
@@ -86,6 +93,7 @@ void Worker::stop() {
   {
     const std::lock_guard lock(mutex);
     stopping = true;
+    called = true;
     changed.notify_one();
   }
   thread.join();
@@ -93,16 +101,18 @@ void Worker::stop() {
 }
 
 void Worker::loop() {
-  std::unique_lock lock(mutex);
+  std::unique_lock lock(mutex, std::defer_lock);
   for (;;) {
+    spinUntil([this] { return called.load(); }, kTurnaround);
+    lock.lock();
     changed.wait(lock, [this] { return stopping || !queue.empty(); });
     if (queue.empty()) return;
     Task& task = *queue.front();
     queue.pop_front();
+    called = !queue.empty();
     lock.unlock();
     task.run();
     environment->finished(task);
-    lock.lock();
   }
 }
 

@@ -76,6 +76,7 @@ class Worker {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<Task*> queue;
+  std::atomic<bool> called{false};  // something was queued, or stopping
   bool stopping = false;
 };
 

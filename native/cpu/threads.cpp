@@ -5,12 +5,7 @@
 #include <system_error>
 
 #include "../error.h"
-
-#if defined(_M_X64) || defined(__x86_64__)
-#include <emmintrin.h>
-#elif defined(_M_ARM64)
-#include <intrin.h>
-#endif
+#include "../spin.h"
 
 namespace lacuna::cpu {
 namespace {
@@ -20,32 +15,8 @@ constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
 
 uint64_t generationOf(uint64_t ticket) { return ticket >> (2 * kIndexBits); }
 
-void relax() {
-#if defined(_M_X64) || defined(__x86_64__)
-  _mm_pause();
-#elif defined(_M_ARM64)
-  __yield();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
-// Spins until `ready` or for some 50 µs, which is longer than the gaps between the verbs of a step;
-// returns whether it is ready. Yields on the way: where there are more threads than cores, the one
-// that is waited for may need this one's.
-template <class Ready>
-bool spinUntil(const Ready& ready) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::microseconds(50);
-  do {
-    for (int i = 0; i < 64; i++) {
-      if (ready()) return true;
-      relax();
-    }
-    std::this_thread::yield();
-  } while (Clock::now() < end);
-  return ready();
-}
+// Longer than the gaps between the verbs of a step.
+constexpr std::chrono::microseconds kGap{50};
 
 }  // namespace
 
@@ -98,7 +69,7 @@ void Threads::run(int chunks, Call newCall, const void* newBody) {
   }
   while (takeChunk(0)) {
   }
-  while (!spinUntil([&] { return done.load(std::memory_order_acquire) >= chunks; })) {
+  while (!spinUntil([&] { return done.load(std::memory_order_acquire) >= chunks; }, kGap)) {
   }
 }
 
@@ -106,7 +77,7 @@ void Threads::work(int thread) {
   uint64_t seen = 0;
   for (;;) {
     const auto called = [&] { return generationOf(ticket.load()) != seen || stopping.load(); };
-    if (!spinUntil(called)) {
+    if (!spinUntil(called, kGap)) {
       std::unique_lock lock(mutex);
       sleepers.fetch_add(1);
       wake.wait(lock, called);

@@ -142,6 +142,25 @@ void readTokens(const Keys& keys, const Architecture& arch, ModelSpec& spec) {
   spec.pad = id("padding_token_id", -1);
 }
 
+// All four keys, or none.
+void readSoftMasking(const Keys& keys, ModelSpec& spec) {
+  const std::string prefix = "diffusion.soft_mask.";
+  if (!keys.file.number(prefix + "scale")) return;
+  const auto need = [&](const char* name, double low, double high) {
+    const std::string key = prefix + name;
+    const auto value = keys.file.number(key);
+    if (!value) keys.fail(key, "is missing; diffusion.soft_mask.scale needs it");
+    if (!(*value >= low && *value <= high))
+      keys.fail(key, "is " + std::to_string(*value) + "; it must be " + std::to_string(low) +
+                         " to " + std::to_string(high));
+    return *value;
+  };
+  spec.softMasking.scale = need("scale", 0, 1);
+  spec.softMasking.slope = need("slope", 0, 1e6);
+  spec.softMasking.centre = need("centre", -1e6, 1e6);
+  spec.softMasking.tokens = static_cast<int>(need("top_k", 1, spec.vocabulary));
+}
+
 void applyOverrides(const SpecOverrides& overrides, ModelSpec& spec) {
   if (overrides.attentionBlock >= 0) spec.attention.block = overrides.attentionBlock;
   if (overrides.logitShift >= 0) spec.logitShift = overrides.logitShift;
@@ -193,6 +212,7 @@ ModelSpec readSpec(const Gguf& file, const SpecOverrides& overrides) {
   const auto shift = file.boolean("diffusion.shift_logits");
   spec.logitShift = shift ? (*shift ? 1 : 0) : arch.logitShift;
   readTokens(keys, arch, spec);
+  readSoftMasking(keys, spec);
   applyOverrides(overrides, spec);
   return spec;
 }

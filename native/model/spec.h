@@ -15,6 +15,12 @@ struct Attention {
   bool operator==(const Attention&) const = default;
 };
 
+// What a model learned for soft masks (SoftRow). The decoder reads it, no forward does.
+struct SoftMasking {
+  int tokens = 0;  // k; 0: not trained with them
+  double scale = 0, slope = 0, centre = 0;
+};
+
 // Every number and flag a forward pass may read. An arch file fills it; a field that does not apply
 // holds its neutral value, so that nobody asks for the architecture afterwards.
 struct ModelSpec {
@@ -43,6 +49,7 @@ struct ModelSpec {
 
   Attention attention;
   int logitShift = 0;  // 1: row i − 1 predicts token i
+  SoftMasking softMasking;
 
   int32_t mask = -1;  // −1: absent
   int32_t bos = -1, eos = -1, eot = -1, pad = -1;

@@ -37,6 +37,10 @@ class Session {
   Session(const Session&) = default;
 };
 
+struct Span {
+  int begin = 0, end = 0;  // [begin, end)
+};
+
 struct SoftEntry {
   int32_t position = 0;
   float alpha = 0;
@@ -47,9 +51,12 @@ struct SoftEntry {
 // StepRequest of lib/types.ts, validated (TypeScript) and resolved to plain lists.
 struct StepRequest {
   Session* session = nullptr;
-  std::vector<int32_t> rows;         // ascending, unique, in the canvas
-  std::vector<int32_t> visible;      // ascending, unique
-  std::vector<int32_t> query;        // reported positions, ascending, unique
+  std::vector<int32_t> rows;     // ascending, unique, in the canvas
+  std::vector<int32_t> visible;  // ascending, unique
+  std::vector<int32_t> query;    // reported positions, ascending, unique
+  // In its place: the positions in here that hold MASK when the step begins, as far as the rows
+  // that predict them are computed. A step that has nothing else to report then does nothing.
+  std::optional<Span> masked;
   std::vector<int32_t> shadow;       // ascending, unique: reported after `query`, in this order
   Session* unconditional = nullptr;  // guidance: computed with the same rows, visible and query
   float guidance = 0;                // z = u + guidance · (c − u)

@@ -18,6 +18,23 @@ int32_t sourceOf(const ModelSpec& spec, int32_t position) {
 
 }  // namespace
 
+void Stepper::queryMasked(StepRequest& request) const {
+  const std::vector<int32_t>& canvas = request.session->canvas;
+  request.query.clear();
+  for (int position = request.masked->begin; position < request.masked->end; position++) {
+    const int32_t source = sourceOf(model.spec, position);
+    if (canvas[static_cast<size_t>(position)] == model.spec.mask &&
+        std::binary_search(request.rows.begin(), request.rows.end(), source))
+      request.query.push_back(position);
+  }
+}
+
+bool Stepper::idle() const {
+  return std::all_of(requests.begin(), requests.end(), [](const StepRequest& request) {
+    return request.masked && request.query.empty() && request.shadow.empty();
+  });
+}
+
 void Stepper::place(Placed& at, const StepRequest& request) {
   const ModelSpec& spec = model.spec;
   at.positions.clear();
@@ -260,6 +277,13 @@ void Stepper::step(std::span<StepRequest> asked, std::vector<StepResult>& result
   reports.clear();
   options.clear();
   hidden.clear();
+  for (StepRequest& request : requests) {
+    if (request.masked) queryMasked(request);
+  }
+  if (idle()) {
+    for (StepResult& result : results) result = {};
+    return;
+  }
   for (size_t i = 0; i < requests.size(); i++) {
     requests[i].session->ownMemory();
     if (requests[i].unconditional) requests[i].unconditional->ownMemory();

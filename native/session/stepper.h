@@ -34,6 +34,8 @@ class Stepper {
     int rest() const { return static_cast<int>(positions.size()) - live; }
   };
 
+  void queryMasked(StepRequest& request) const;
+  bool idle() const;  // nothing is reported where only masked positions were asked for
   void place(Placed& placed, const StepRequest& request);
   void addSegments(bool live);
   int addSegment(const StepRequest& request, const Placed& placed, const Session& session,

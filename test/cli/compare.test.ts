@@ -1,18 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-import { comparisonTable } from '../../lib/cli/compare.js';
+import { expect, test } from 'vitest';
+import { comparisonTable } from '../../lib/cli/comparison.js';
 import type { GenerationResult } from '../../lib/generation.js';
 import { compare, type Comparison } from '../../lib/measure/compare.js';
 import { leftToRight } from '../../lib/measure/left-to-right.js';
 import { loadModel } from '../../lib/model.js';
+import { lacuna, model as path, temporaryFolder } from './lacuna.js';
 
-const root = join(import.meta.dirname, '..', '..');
-const path = join(root, 'models', 'shakespeare-7m.Q8_0.gguf');
-const folder = mkdtempSync(join(tmpdir(), 'lacuna-compare-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 const prompts = ['KING HENRY:\nMy lord, ', 'FIRST CITIZEN:\n'];
 
 test('sums over prompts, scored by the model that wrote', async () => {
@@ -62,20 +58,12 @@ test('the table lines up; what is not a number is a dash', () => {
   ]);
 });
 
-const lacuna = (...args: string[]) => {
-  const main = join(root, 'dist', 'cli', 'main.js');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'compare', ...args], {
-    encoding: 'utf8',
-  });
-  return { code: status, stdout, stderr };
-};
-
 test('the command prints the table and writes JSON', () => {
   const file = join(folder, 'prompts.txt');
   const output = join(folder, 'out.json');
   writeFileSync(file, 'Speak,\n\nMy lord\n');
   const presets = ['--presets', 'quality,fast', '-n', '8'];
-  const { code, stdout } = lacuna('--prompts', file, ...presets, '-o', output);
+  const { code, stdout } = lacuna(['compare', '--prompts', file, ...presets, '-o', output]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^\| preset .*\n\| -+ .*\n\| quality .*\n\| fast /);
   const rows = JSON.parse(readFileSync(output, 'utf8')) as Comparison[];
@@ -93,7 +81,7 @@ test.each([
 ])('prompts %j %j', (text, flags, message) => {
   const file = join(folder, 'bad');
   writeFileSync(file, text);
-  const { code, stderr } = lacuna('--prompts', file, ...flags);
+  const { code, stderr } = lacuna(['compare', '--prompts', file, ...flags]);
   expect(code).toBeGreaterThan(0);
   expect(stderr).toMatch(message);
 });

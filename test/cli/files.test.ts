@@ -1,19 +1,10 @@
 /** Files that one command writes and another reads; a child process of the built package. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { lacuna, short, temporaryFolder } from './lacuna.js';
 
-const main = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
-const folder = mkdtempSync(join(tmpdir(), 'lacuna-cli-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function lacuna(args: string[]) {
-  const run = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
-  return { code: run.status, stdout: run.stdout, stderr: run.stderr };
-}
-const short = ['-n', '12', '--block-length', '4', '--steps', '6', '--threads', '1'];
+const folder = temporaryFolder();
 
 const json = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
 

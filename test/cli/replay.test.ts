@@ -1,9 +1,7 @@
 /** What a trace file holds, and that drawing from it is drawing from the run. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { frames, tracePieces } from '../../lib/cli/replay.js';
 import {
   blocks,
@@ -18,11 +16,9 @@ import { loadModel } from '../../lib/model.js';
 import type { GenerateOptions } from '../../lib/plan.js';
 import { parseTrace, traceFile } from '../../lib/trace-file.js';
 import { FakeModel } from '../decoding/fake.js';
+import { lacuna, model, temporaryFolder } from './lacuna.js';
 
-const root = join(import.meta.dirname, '..', '..');
-const model = join(root, 'models', 'shakespeare-7m.Q8_0.gguf');
-const folder = mkdtempSync(join(tmpdir(), 'lacuna-replay-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 describe('a trace file', () => {
   test.each<[string, GenerateOptions]>([
@@ -68,22 +64,14 @@ describe('a trace file', () => {
 });
 
 describe('the command', () => {
-  const lacuna = (...args: string[]) => {
-    const main = join(root, 'dist', 'cli', 'main.js');
-    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
-      encoding: 'utf8',
-    });
-    return { code: status, stdout, stderr };
-  };
-
   test('replays what run recorded', () => {
     const path = join(folder, 'trace.json');
     const flags = ['-p', 'KING:', '-n', '12', '--preset', 'quality', '-q', '--trace', path];
-    const ran = lacuna('run', ...flags);
+    const ran = lacuna(['run', ...flags]);
     expect(ran).toMatchObject({ code: 0, stderr: '' });
     const file = parseTrace(readFileSync(path, 'utf8'));
     expect(file.forwards).toBe(12);
-    const again = lacuna('replay', path);
+    const again = lacuna(['replay', path]);
     expect(again).toMatchObject({ code: 0, stdout: ran.stdout });
     expect(again.stderr).toMatch(/tokens? in .* tokens\/forward/);
   });
@@ -91,8 +79,10 @@ describe('the command', () => {
   test('what is no trace, or no file', () => {
     const path = join(folder, 'other.json');
     writeFileSync(path, '{}');
-    expect(lacuna('replay', path)).toMatchObject({ code: 1 });
-    expect(lacuna('replay', path).stderr).toContain('INVALID_ARGUMENT: trace: this JSON is not a');
-    expect(lacuna('replay', join(folder, 'none.json')).stderr).toContain('FILE_ERROR: replay: ');
+    expect(lacuna(['replay', path])).toMatchObject({ code: 1 });
+    expect(lacuna(['replay', path]).stderr).toContain(
+      'INVALID_ARGUMENT: trace: this JSON is not a',
+    );
+    expect(lacuna(['replay', join(folder, 'none.json')]).stderr).toContain('FILE_ERROR: replay: ');
   });
 });

@@ -1,4 +1,5 @@
 /** What holds for every method, whatever it is combined with. */
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import {
   absoluteBlocks,
@@ -60,8 +61,10 @@ describe.each(Object.entries(decoders))('%s', (_, decode) => {
         expect(new Set(written).size).toBe(written.length);
         expect(written.every((position) => position >= 5)).toBe(true);
         if (seed < 3) continue;
-        const again = await run(make(), { ...options, stopAtEos: false });
-        expect(again.trace).toEqual(result.trace);
+        const again = make();
+        again.queues = true; // steps that can be foreseen are begun early, and come out the same
+        const repeated = await run(again, { ...options, stopAtEos: false });
+        expect(repeated.trace).toEqual(result.trace);
       }
     });
   });
@@ -173,11 +176,15 @@ describe.each(Object.entries(refreshing))('%s fills every canvas', (_, cache) =>
         expect(result.forwards).toBeLessThanOrEqual(maxTokens);
         const again = await run(make(), { ...options, stopAtEos: false });
         expect(again.trace).toEqual(result.trace);
-        // KLASS also compares positions beyond the block with what they last reported.
-        if (seed > 1 || factsOf(decode).traits.includes('remembers')) continue;
+        if (seed > 1) continue;
         // The fake model does not look at rows: whatever they are, the answer is that of no cache.
         const exact = await run(make(), { ...options, cache: noCache(), stopAtEos: false });
-        expect(result.canvas).toEqual(exact.canvas);
+        // KLASS also watches masks beyond the block, which some of these caches leave out: its streaks
+        // are shorter there, and it may wait longer (klass.test.ts).
+        const seen = ({ session }: typeof result) => session.requests.map(({ query }) => query);
+        const same = isDeepStrictEqual(seen(result), seen(exact));
+        if (factsOf(decode).name !== 'klass') expect(same).toBe(true);
+        if (same) expect(result.canvas).toEqual(exact.canvas);
       }
     }
   });

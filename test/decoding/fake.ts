@@ -1,6 +1,6 @@
 /** A model of 16 tokens whose logits a test scripts, with a session that checks what it is asked. */
 import assert from 'node:assert/strict';
-import { gumbel, uniform } from '../../lib/decoding/philox.js';
+import { tokenGumbel, uniform } from '../../lib/decoding/philox.js';
 import { applyRule } from '../../lib/decoding/rule.js';
 import { LacunaError } from '../../lib/errors.js';
 import type { GenerationModel, GenerationSession } from '../../lib/plan.js';
@@ -11,7 +11,8 @@ export const mask = 15;
 export const eos = 14;
 export const eot = 13;
 
-export type Request = StepRequest<FakeSession>;
+export type Request = StepRequest<FakeSession> & { query?: Int32Array };
+type Asked = StepRequest<FakeSession>; // the query may still be a range
 /** Logits of a position, (vocabulary). `step` is the run's. */
 export type Predict = (position: number, canvas: Int32Array, step: number) => ArrayLike<number>;
 
@@ -30,6 +31,16 @@ export const noisy: Predict = (position, canvas) => {
   );
 };
 
+interface Report {
+  position: number;
+  token: number;
+  probability: number;
+  margin: number;
+  entropy: number;
+  /** (vocabulary) */
+  p: number[];
+}
+
 const timing: StepTiming = {
   embed: 0,
   norm: 0,
@@ -47,6 +58,10 @@ export class FakeModel implements GenerationModel {
   /** How many sessions each common forward had. */
   readonly batches: number[] = [];
   readonly info: GenerationModel['info'];
+  queues = false;
+  /** Steps that were asked for while another one ran, and those that found nothing to do. */
+  early = 0;
+  idle = 0;
 
   constructor(
     readonly predict: Predict = noisy,
@@ -76,7 +91,7 @@ export class FakeModel implements GenerationModel {
 
   /** One forward for several sessions, as native code makes it. */
   async step(
-    items: readonly (Request & { session: FakeSession })[],
+    items: readonly (Asked & { session: FakeSession })[],
     options: { signal: AbortSignal },
   ): Promise<StepResult[]> {
     this.batches.push(items.length);
@@ -93,6 +108,7 @@ export class FakeSession implements GenerationSession {
   readonly canvas: Int32Array;
   readonly requests: Request[] = [];
   disposed = false;
+  #running = 0;
   /** What each position last reported with `kl`. */
   readonly #reported = new Map<number, number[]>();
 
@@ -107,20 +123,36 @@ export class FakeSession implements GenerationSession {
     this.canvas.set(tokens, position);
   }
 
-  async step(request: Request, { signal }: { signal: AbortSignal }): Promise<StepResult> {
+  async step(
+    asked: Asked,
+    { signal, queue = false }: { signal: AbortSignal; queue?: boolean },
+  ): Promise<StepResult> {
     assert(!this.disposed);
-    await new Promise((resolve) => setImmediate(resolve));
-    if (signal.aborted) {
+    assert(queue || this.#running === 0);
+    if (this.#running > 0) this.model.early++;
+    this.#running++;
+    await new Promise((resolve) => setImmediate(resolve)); // in the order of the calls
+    this.#running--;
+    if (signal.aborted || this.disposed) {
       throw new LacunaError('ABORTED', 'step aborted', { cause: signal.reason });
+    }
+    const request = { ...asked, query: this.#query(asked) };
+    if (request.query.length === 0 && asked.query !== undefined && 'start' in asked.query) {
+      this.model.idle++;
+      return this.#result(request, []);
     }
     this.requests.push(request);
     this.#check(request);
     const reports = [
-      ...[...request.query!].map((position) => this.#head(request, position, this.canvas)),
+      ...[...request.query].map((position) => this.#head(request, position, this.canvas)),
       ...[...(request.shadow ?? [])].map((position) =>
         this.#head(request, position, this.canvas.with(position, mask)),
       ),
     ];
+    return this.#result(request, reports);
+  }
+
+  #result(request: Request, reports: Report[]): StepResult {
     const statistics = {
       position: Int32Array.of(...request.query!, ...(request.shadow ?? [])),
       token: Int32Array.from(reports, ({ token }) => token),
@@ -133,7 +165,8 @@ export class FakeSession implements GenerationSession {
       : new Int32Array();
     const other = request.guidance?.unconditional;
     for (const p of committed) if (other) other.canvas[p] = this.canvas[p];
-    const rows = this.#rows(request).length + (request.shadow ?? []).length;
+    const idle = reports.length === 0;
+    const rows = idle ? 0 : this.#rows(request).length + (request.shadow ?? []).length;
     return { ...statistics, ...this.#lists(request, reports), committed, rows, timing };
   }
 
@@ -148,7 +181,22 @@ export class FakeSession implements GenerationSession {
     this.disposed = true;
   }
 
-  #rows({ rows }: Request): number[] {
+  #query(asked: Asked): Int32Array {
+    const { query } = asked;
+    if (query === undefined || !('start' in query)) return query!;
+    const rows = new Set(this.#rows(asked));
+    const masked = this.canvas.map((token, i) => (token === mask ? i : -1));
+    return Int32Array.from(
+      [...masked].filter(
+        (p) =>
+          p >= query.start &&
+          p < query.end &&
+          rows.has(Math.max(0, p - this.model.info.logitShift)),
+      ),
+    );
+  }
+
+  #rows({ rows }: Asked): number[] {
     if (rows instanceof Int32Array) return [...rows];
     const { start, end } = rows ?? { start: 0, end: this.canvas.length };
     return Array.from({ length: end - start }, (_, i) => start + i);
@@ -165,9 +213,9 @@ export class FakeSession implements GenerationSession {
     const positions = [...request.query!];
     assert(positions.length + (request.shadow ?? []).length > 0);
     for (const position of request.shadow ?? []) assert(position < this.canvas.length);
-    for (const position of request.softMask?.position ?? []) {
-      assert.equal(this.canvas[position], mask);
-    }
+    const soft = request.softMask ?? { position: [], alpha: [] };
+    soft.position.forEach((position) => assert(position < this.canvas.length));
+    soft.alpha.forEach((alpha) => assert(alpha >= 0 && alpha <= 1));
     assert(positions.every((position, i) => i === 0 || position > positions[i - 1]));
     const visible = this.#visible(request);
     for (const position of positions) {
@@ -209,7 +257,7 @@ export class FakeSession implements GenerationSession {
     };
   }
 
-  #head(request: Request, position: number, canvas: Int32Array) {
+  #head(request: Request, position: number, canvas: Int32Array): Report {
     const { sampling, suppress, unscored, allowMask, credit } = request;
     const { temperature = 0, seed = 0, step = 0, statistics } = sampling!;
     const raw = Array.from(this.model.predict(position, canvas, step));
@@ -223,7 +271,7 @@ export class FakeSession implements GenerationSession {
     const p = weights.map((weight) => weight / sum);
     const choice = z.map((v, token) => {
       if (token === mask && !allowMask) return -Infinity;
-      const noise = temperature > 0 ? gumbel(seed, step, position * vocabulary + token, 0) : 0;
+      const noise = temperature > 0 ? tokenGumbel(seed, step, position, token) : 0;
       return v / (temperature || 1) + noise;
     });
     const token = choice.indexOf(Math.max(...choice));

@@ -1,6 +1,16 @@
 /** KLASS against its rule on confidences that a test moves from step to step. */
 import { describe, expect, test } from 'vitest';
-import { blocks, klass } from '../../lib/decoding/index.js';
+import {
+  blocks,
+  dkvCache,
+  dllmCache,
+  dualCache,
+  klass,
+  noCache,
+  prefixCache,
+  wholeAnswer,
+  type CachePlan,
+} from '../../lib/decoding/index.js';
 import { confident, FakeModel, type Predict } from './fake.js';
 import { decoded, scripted } from './scripted.js';
 
@@ -55,6 +65,20 @@ describe('klass', () => {
   test('positions beyond the block are watched, so that the next begins with stable ones', async () => {
     const p = [[0.95], [0.95], [0.95], [0.95], [0.95], [0.95]];
     expect(await run(p, {}, 3)).toEqual([[2], [3], [4], [5, 6, 7]]);
+  });
+
+  test('with a cache that leaves them out, the next block begins with shorter streaks', async () => {
+    const steps = async (cache: CachePlan, plan = blocks(3)) => {
+      const options = { decode: klass(), maxTokens: 6, blocks: plan, cache };
+      return (await decoded(new FakeModel(moving([...'123456'].map(() => [0.95]))), options)).order;
+    };
+    expect(await steps(prefixCache())).toEqual([[2], [3], [4], [5, 6, 7]]);
+    // the block's first forward compares with that of the block before: one divergence, two are needed
+    expect(await steps(dualCache())).toEqual([[2], [3], [4], [5], [6, 7]]);
+    const whole = await steps(noCache(), wholeAnswer());
+    for (const cache of [prefixCache(), dualCache(), dkvCache(), dllmCache()]) {
+      expect(await steps(cache, wholeAnswer())).toEqual(whole);
+    }
   });
 
   test.each([

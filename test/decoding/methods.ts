@@ -1,8 +1,10 @@
 /** Every decoding method, for the tests that hold for all of them. */
 import {
   ancestral,
+  beam,
   cap,
   countTokens,
+  credit,
   daedal,
   dilated,
   draftAndEdit,
@@ -27,6 +29,7 @@ import {
   rightToLeft,
   sdar,
   selfDraft,
+  softMask,
   spaced,
   threshold,
   topK,
@@ -74,6 +77,12 @@ export const decodersFor = (vocabulary: number) => ({
   ancestral: ancestral(),
   'ancestral cosine': ancestral({ alpha: 'cosine', grid: 'cosine', steps: 12 }),
   osdt: osdt({ profile: profile as never }),
+  credit: credit(threshold({ tau: 0.3 })),
+  'credit dInfer': credit(lowConfidence({ score: 'margin' }), { parameters: 'dInfer' }),
+  'credit parameterFree': credit(sdar({ tau: 0.3 }), { parameters: 'parameterFree' }),
+  'credit capped': credit(cap(localLeap({ kappa: 0.4, tau: 0.2 }), { max: 3 })),
+  beam: beam({ depth: 3, width: 3 }),
+  'beam leftmost': beam({ depth: 5, width: 2, score: 'position' }),
   'dream alg_temp': dream({ alg: 'entropy', steps: 8, algTemp: 0.5 }),
 });
 export const decoders = decodersFor(fake);
@@ -154,6 +163,40 @@ export const methods: Record<string, Method> = {
     options: { decode: topK(), refine: prophet({ early: 2, middle: 1.5, late: 1 }) },
   },
   fillAfterEos: { options: { decode: topK(), refine: fillAfterEos() } },
+  softMask: { options: { decode: threshold({ tau: 0.3 }), refine: softMask({ scale: 0.3 }) } },
+  'softMask, now and then': {
+    options: {
+      decode: topK(),
+      refine: softMask({ k: 20, scale: 1, share: 0.5, first: 0.8, linear: true }),
+    },
+  },
+  'softMask, wino': {
+    options: { decode: wino(), refine: softMask({ k: 1, scale: 0.5 }) },
+    ...{ revises: true, extra: verifying },
+  },
+  'softMask, beam, edited': {
+    options: {
+      decode: beam({ depth: 3, width: 3 }),
+      refine: [softMask({ scale: 0.5 }), editTokens({ tau: 0.5, maxPostSteps: 2 })],
+    },
+    ...{ revises: true, extra: maxBlocks * 3 },
+  },
+  'softMask, daedal': {
+    options: {
+      decode: threshold({ tau: 0.9 }),
+      refine: softMask({ scale: 0.5 }),
+      length: daedal({ initial: 6, expand: 3, low: 0.4, window: 4 }),
+    },
+    ...{ fixed: true, extra: lengthening },
+  },
+  'credit, wino': { options: { decode: credit(wino()) }, revises: true, extra: verifying },
+  'credit, daedal': {
+    options: {
+      decode: credit(threshold({ tau: 0.9 })),
+      length: daedal({ initial: 6, expand: 3, low: 0.4, window: 4 }),
+    },
+    ...{ fixed: true, extra: lengthening },
+  },
   selfDraft: {
     options: { decode: topK(), speculate: selfDraft({ alternatives: 1 }) },
     fixed: true,

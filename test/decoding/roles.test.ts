@@ -3,43 +3,20 @@ import { describe, expect, test } from 'vitest';
 import {
   blocks,
   dualCache,
-  fixedLength,
   growUntilEos,
   leftToRight,
   lowConfidence,
   threshold,
   topK,
-  wholeAnswer,
   type BlockPlan,
   type Decoder,
-  type LengthPlan,
   type Refinement,
   type StepState,
 } from '../../lib/decoding/index.js';
-import { named, type Trait } from '../../lib/decoding/named.js';
+import { named } from '../../lib/decoding/named.js';
 import { Replay, type AnswerView } from '../../lib/frames.js';
-import { generate } from '../../lib/generate.js';
-import type { GenerateOptions } from '../../lib/plan.js';
 import { confident, eos, FakeModel, mask, type Predict } from './fake.js';
-
-const prompt = [7, 7];
-
-/** Position i proposes i mod 10, surer from the left. */
-const ascending: Predict = (position) => confident(position % 10, 0.9 - 0.02 * position);
-
-async function run(options: GenerateOptions, model = new FakeModel(ascending)) {
-  const defaults = { maxTokens: 6, blocks: wholeAnswer(), stopAtEos: false };
-  const generation = generate(model, prompt, { ...defaults, ...options });
-  const frames = [];
-  for await (const frame of generation) frames.push([...frame.tokens]);
-  const result = await generation.result;
-  for (const session of model.sessions) expect(session.disposed).toBe(true);
-  // what was drawn is what there is, and what the session held
-  const answer = [...result.canvas.subarray(2)];
-  expect(frames.at(-1)).toEqual(answer);
-  expect([...model.sessions[0].canvas.subarray(2, 2 + answer.length)]).toEqual(answer);
-  return { ...result, answer, frames, model };
-}
+import { drawn, prompt } from './scripted.js';
 
 describe('refine', () => {
   test('sees its own report, and changes what was decided', async () => {
@@ -54,7 +31,7 @@ describe('refine', () => {
         return decided.filter(({ position: p }) => p !== 4);
       },
     });
-    const { trace } = await run({ decode: topK({ k: 3 }), refine, steps: 2 });
+    const { trace } = await drawn({ decode: topK({ k: 3 }), refine, steps: 2 });
     expect(trace.map(({ committed }) => committed.map(([p]) => p))).toEqual([
       [2, 3],
       [5, 6],
@@ -76,7 +53,7 @@ describe('refine', () => {
           ? [...decided, { position: 2, token: mask }, { position: 3, token: 11 }]
           : undefined,
     });
-    const result = await run({ decode: leftToRight({ k: 2 }), refine, maxTokens: 4 });
+    const result = await drawn({ decode: leftToRight({ k: 2 }), refine, maxTokens: 4 });
     expect(result.frames).toEqual([
       [2, 3, mask, mask],
       [mask, 11, 4, 5],
@@ -100,7 +77,7 @@ describe('refine', () => {
         revise: ({ masked }) => (masked.length > 0 ? undefined : [{ position: 2, token: extra }]),
       };
     };
-    const result = await run({ decode: topK({ k: 9 }), refine, maxTokens: 3 });
+    const result = await drawn({ decode: topK({ k: 9 }), refine, maxTokens: 3 });
     expect(result.forwards).toBe(3);
     expect(result.frames.map(([first]) => first)).toEqual([2, 1, 0]);
   });
@@ -112,7 +89,7 @@ describe('refine', () => {
         { position: canvas.length - 1, token: 1 },
       ],
     });
-    const result = await run({ decode: topK(), refine, maxTokens: 3 });
+    const result = await drawn({ decode: topK(), refine, maxTokens: 3 });
     expect(result.frames).toEqual([
       [9, mask, 1],
       [9, 3, 1],
@@ -126,7 +103,7 @@ describe('refine', () => {
     ['what is there already', { position: 5, token: mask }],
   ])('%s is refused', async (_, change) => {
     const refine: Refinement = () => ({ revise: () => [change] });
-    await expect(run({ decode: topK(), refine })).rejects.toMatchObject({
+    await expect(drawn({ decode: topK(), refine })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       message: expect.stringContaining(`at position ${change.position}`) as string,
     });
@@ -138,7 +115,7 @@ describe('refine', () => {
       ask: ({ canvas }) => ({ query: Int32Array.from(canvas.keys()).slice(2) }),
       revise: (_, { position }) => void seen.push([...position]),
     });
-    await run({ decode: topK(), refine, cache: dualCache(), blocks: blocks(2), maxTokens: 4 });
+    await drawn({ decode: topK(), refine, cache: dualCache(), blocks: blocks(2), maxTokens: 4 });
     expect(seen).toEqual([
       [2, 3, 4, 5],
       [2, 3],
@@ -153,8 +130,8 @@ describe('refine', () => {
     });
     for (const decode of [lowConfidence({ steps: 4 }), threshold({ tau: 0.3 })]) {
       const options = { decode, maxTokens: 19, blocks: blocks(8), temperature: 0.7, seed: 5 };
-      const alone = await run(options, new FakeModel());
-      const watched = await run({ ...options, refine: bystander }, new FakeModel());
+      const alone = await drawn(options, new FakeModel());
+      const watched = await drawn({ ...options, refine: bystander }, new FakeModel());
       expect(watched.canvas).toEqual(alone.canvas);
       expect(watched.trace).toEqual(alone.trace);
     }
@@ -182,14 +159,14 @@ describe('decoders', () => {
   );
 
   test('may take tokens back if they say so', async () => {
-    const { frames } = await run({ decode: revising, maxTokens: 2 });
+    const { frames } = await drawn({ decode: revising, maxTokens: 2 });
     expect(frames).toEqual([
       [2, mask],
       [mask, 3],
       [2, 3],
     ]);
     const silent: Decoder = (facts) => revising(facts);
-    await expect(run({ decode: silent, maxTokens: 2 })).rejects.toMatchObject({
+    await expect(drawn({ decode: silent, maxTokens: 2 })).rejects.toMatchObject({
       message: expect.stringContaining('put token 15 at position 2') as string,
     });
   });
@@ -216,7 +193,7 @@ describe('decoders', () => {
       });
     const model = new FakeModel(linked);
     const options = { decode: looking, maxTokens: 3, cfgScale: 1, cache: dualCache() };
-    const { answer, counts, forwards, trace } = await run(options, model);
+    const { answer, counts, forwards, trace } = await drawn(options, model);
     expect(answer).toEqual([3, 3, 1]);
     expect(model.batches).toEqual([3, 3]);
     expect(forwards).toBe(5);
@@ -227,97 +204,6 @@ describe('decoders', () => {
     const looked = model.sessions[2].requests[0];
     expect([...looked.suppress!]).toEqual([6]);
     expect(looked.guidance?.unconditional.canvas[0]).toBe(mask);
-  });
-});
-
-describe('length', () => {
-  test('grows until end of text', async () => {
-    const ends: Predict = (position) => confident(position === 8 ? eos : 1, 0.9);
-    const options = { maxTokens: 20, stopAtEos: true, decode: topK({ k: 2 }) };
-    for (const plan of [wholeAnswer(), blocks(4)]) {
-      const model = new FakeModel(ends);
-      const length = growUntilEos({ initial: 4 });
-      const result = await run({ ...options, length, blocks: plan }, model);
-      expect(result.answer).toEqual([1, 1, 1, 1, 1, 1, eos, 1]);
-      expect([...result.tokens]).toEqual([1, 1, 1, 1, 1, 1]);
-      expect(result.finishReason).toBe('eos');
-      expect(result.counts.insertions).toBe(4);
-      // nothing beyond the current length is computed or seen
-      expect(model.requests[0]).toMatchObject({ rows: { start: 0, end: 6 }, visible: 6 });
-      expect(model.requests[2]).toMatchObject({ rows: { start: 0, end: 10 }, visible: 10 });
-    }
-  });
-
-  test('grows up to maxTokens and no farther', async () => {
-    const length = growUntilEos({ initial: 4, by: 3 });
-    const { answer, finishReason } = await run({ maxTokens: 9, length, decode: topK() });
-    expect(answer.length).toBe(9);
-    expect(answer).not.toContain(mask);
-    expect(finishReason).toBe('length');
-  });
-
-  test('prepares: forwards that commit nothing settle the length', async () => {
-    const length: LengthPlan = () => ({
-      initial: 2,
-      prepare: {
-        ask: ({ canvas }) => ({ query: Int32Array.of(canvas.length - 1) }),
-        decide: ({ canvas }, { position }) => {
-          expect(position[0]).toBe(canvas.length - 1);
-          const done = canvas.length === 6;
-          const tokens = done ? [eos] : [mask, mask];
-          return { splice: { at: canvas.length, remove: 0, tokens }, done };
-        },
-      },
-    });
-    const result = await run({ maxTokens: 9, length, decode: topK({ k: 9 }) });
-    expect(result.answer).toEqual([2, 3, 4, 5, eos]);
-    expect(result.forwards).toBe(3);
-    expect(result.counts.commits).toEqual([0, 0, 4]);
-  });
-
-  test('inserts: canvas and sessions move together, and every row is computed anew', async () => {
-    const length: LengthPlan = named(
-      'inserting',
-      {},
-      () => ({
-        initial: 4,
-        resize: ({ step }) =>
-          step === 1 ? { at: 4, remove: 1, tokens: [mask, mask, 12] } : undefined,
-      }),
-      ['grows', 'inserts'],
-    );
-    const decode: Decoder =
-      () =>
-      ({ masked }) => ({
-        choose: ({ position, token }) => {
-          const last = position.length - 1;
-          expect(position[last]).toBe(masked[last]);
-          return [{ position: position[last], token: token[last] }];
-        },
-      });
-    const options = { length, decode, cache: dualCache(), maxTokens: 7 };
-    const result = await run(options);
-    expect(result.frames).toEqual([
-      [mask, mask, mask, 5],
-      [mask, mask, mask, mask, 12, 5],
-      [mask, mask, mask, 5, 12, 5],
-      [mask, mask, 4, 5, 12, 5],
-      [mask, 3, 4, 5, 12, 5],
-      [2, 3, 4, 5, 12, 5],
-    ]);
-    expect(result.trace[1].committed[0][0]).toBe(4); // before it moved
-    const ends = result.model.requests.map(({ rows }) => (rows as { start: number }).start);
-    expect(ends).toEqual([0, 2, 0, 2, 2, 2]);
-    expect(result.counts.refreshes).toBe(2);
-  });
-
-  test('what no longer fits is cut off at the end', async () => {
-    const length: LengthPlan = () => ({
-      resize: ({ step }) => (step === 0 ? { at: 2, remove: 0, tokens: [8, 8] } : undefined),
-    });
-    const { frames, answer } = await run({ length, decode: leftToRight({ k: 3 }), maxTokens: 4 });
-    expect(frames[0]).toEqual([8, 8, 2, 3]);
-    expect(answer).toEqual([8, 8, 2, 3]);
   });
 });
 
@@ -339,7 +225,7 @@ describe('blocks that the model ends', () => {
   });
 
   test('the forward that ends a block is used by the decoder', async () => {
-    const { trace, forwards } = await run({
+    const { trace, forwards } = await drawn({
       decode: topK({ k: 3 }),
       blocks: untilNine,
       maxTokens: 12,
@@ -356,61 +242,9 @@ describe('blocks that the model ends', () => {
   });
 });
 
-describe('combinations that make no sense', () => {
-  const marked = <P extends (...args: never[]) => unknown>(policy: P, ...traits: Trait[]) =>
-    named('marked', {}, policy, traits);
-  const refine: Refinement = () => ({});
-
-  test.each<[string, GenerateOptions, RegExp]>([
-    [
-      'schedule and insertion',
-      { decode: lowConfidence(), length: marked(() => ({}), 'inserts') },
-      /decode: lowConfidence\(\) shares out its steps .* does not go with length: marked\(\)/,
-    ],
-    [
-      'schedule and blocks of the model',
-      { decode: lowConfidence(), blocks: marked(wholeAnswer(), 'adapts') },
-      /among blocks .* does not go with blocks: marked\(\)/,
-    ],
-    [
-      'two soft masks',
-      { refine: [marked(() => ({}), 'softMask'), marked(() => ({}), 'softMask')] },
-      /soft masks/,
-    ],
-    [
-      'steps for a length that is not known',
-      { decode: lowConfidence({ steps: 3 }), length: growUntilEos() },
-      /lowConfidence\(\): steps must be left out with length: growUntilEos\(\)/,
-    ],
-    ['misspelt', { refine: [refine, 3 as never] }, /refine\[1\] must be a policy/],
-  ])('%s', (_, options, message) => {
-    expect(() => generate(new FakeModel(), prompt, options)).toThrow(
-      expect.objectContaining({
-        code: 'INVALID_ARGUMENT',
-        message: expect.stringMatching(message) as string,
-      }),
-    );
-  });
-
-  test('a run says what it is made of', async () => {
-    const { policies } = await run({
-      decode: threshold({ tau: 0.8 }),
-      length: fixedLength(),
-      refine,
-    });
-    expect(policies).toEqual({
-      decode: { name: 'threshold', options: { tau: 0.8 }, traits: [] },
-      blocks: { name: 'wholeAnswer', options: {}, traits: [] },
-      length: { name: 'fixedLength', options: {}, traits: [] },
-      cache: { name: 'exactCache', options: {}, traits: [] },
-      refine: [{ name: 'refine', options: undefined, traits: [] }],
-    });
-  });
-});
-
 test('a trace is enough to draw the run again', async () => {
   const length = growUntilEos({ initial: 3 });
-  const { trace, frames } = await run({ maxTokens: 7, length, decode: topK({ k: 2 }) });
+  const { trace, frames } = await drawn({ maxTokens: 7, length, decode: topK({ k: 2 }) });
   const copy = JSON.parse(JSON.stringify(trace)) as typeof trace;
   const view: AnswerView = {
     prompt: Int32Array.from(prompt),

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { writeSynthetic, type SyntheticOptions } from '../../lib/gguf/synthetic.js';
 import { inspectFile, loadModel, type LoadOptions } from '../../lib/index.js';
 import { devices, failure, mask, modelFolder, vocabulary, type ModelName } from './models.js';
 
@@ -51,6 +52,32 @@ describe('loadModel', () => {
       expect(model.info.attention).toEqual(expected);
       expect(model.info.logitShift).toBe(1);
       expect(model.createSession({ length: 2 }).tokens).toEqual(Int32Array.of(17, 17));
+    }
+  });
+
+  test('soft mask parameters of the file', async () => {
+    const shape = {
+      architecture: 'llada',
+      layers: 1,
+      dim: 64,
+      heads: 4,
+      ffn: 96,
+      vocabulary,
+    } as const;
+    const soft = async (softMask?: SyntheticOptions['softMask']) => {
+      const path = join(folder, 'soft.gguf');
+      await writeSynthetic(path, { ...shape, softMask });
+      return (await open(path, { device: 'ref' })).info.softMask;
+    };
+    const values = { k: 3, scale: 0.25, slope: 5, centre: -1.5 };
+    expect(await soft(values)).toEqual(values);
+    expect(await soft()).toBeUndefined();
+    for (const [bad, message] of [
+      [{ ...values, scale: 1.5 }, /diffusion\.soft_mask\.scale' is 1\.5.*0.* to 1/],
+      [{ ...values, k: 0 }, /diffusion\.soft_mask\.top_k' is 0/],
+      [{ ...values, slope: undefined }, /soft_mask\.slope' is missing/],
+    ] as const) {
+      await expect(soft(bad)).rejects.toMatchObject(failure('BAD_GGUF', message));
     }
   });
 

@@ -1,6 +1,6 @@
 /** BUSY, ABORTED, DISPOSED, and native objects in wrong hands. */
 import { describe, expect, test } from 'vitest';
-import { LacunaError } from '../../lib/index.js';
+import { LacunaError, type StepResult } from '../../lib/index.js';
 import { call, native } from '../../lib/native.js';
 import { devices, failure, halfMasked, modelFolder, thrown } from './models.js';
 
@@ -38,6 +38,34 @@ describe.each(devices)('states on %s', (device) => {
     const sessions = Array.from({ length: 5 }, () => halfMasked(model));
     const results = await Promise.all(sessions.map((session) => session.step()));
     for (const { probability } of results) expect(probability).toEqual(results[0].probability);
+  });
+
+  test('queue: steps of one session wait for each other; a range asks for what is masked then', async () => {
+    const model = await load('llada', { device });
+    const commit = { select: { kind: 'topK', k: 20 } } as const;
+    const query = { start: 0, end: 48 };
+    const waiting = halfMasked(model, 64);
+    const expected: StepResult[] = [];
+    for (let i = 0; i < 3; i++) expected.push(await waiting.step({ query, commit }));
+
+    const session = halfMasked(model, 64);
+    const before = session.tokens;
+    const steps = expected.map(() => session.step({ query, commit }, { queue: true }));
+    expect(session.tokens).toEqual(before);
+    const results = await Promise.all(steps);
+    results.forEach((result, i) => {
+      expect({ ...result, timing: 0 }).toEqual({ ...expected[i], timing: 0 });
+    });
+    expect(session.tokens).toEqual(waiting.tokens);
+    const masks = results.map(({ position }) => position.length);
+    expect(masks[0]).toBeGreaterThan(20);
+    expect(masks.slice(1)).toEqual([masks[0] - 20, Math.max(0, masks[0] - 40)]);
+    const idle = await session.step({ query, commit, rows: { start: 0, end: 64 } });
+    expect([idle.rows, ...idle.position, ...idle.committed]).toEqual([0]);
+
+    const lost = [1, 2].map(() => session.step({}, { queue: true }));
+    session.dispose();
+    for (const step of lost) await expect(step).rejects.toMatchObject(failure('DISPOSED'));
   });
 
   test('ABORTED: before, while queued, while running; the session works on', async () => {
@@ -138,13 +166,13 @@ describe('native objects in wrong hands', () => {
     const bad: (() => unknown)[] = [
       () => new (model.constructor as Class)(),
       () => new (session.constructor as Class)({}),
-      () => model.step([{ session: model } as never]),
-      () => model.step([{ session: Object.create(session) as never } as never]),
-      () => model.step([{ session: new Proxy(session, {}) } as never]),
-      () => model.step({} as never),
-      () => model.step([{ session, rows: Int32Array.of(8) } as never]),
-      () => model.step([{ session, rows: Int32Array.of(2, 1) } as never]),
-      () => model.step([{ session, rows: new Float32Array(2) } as never]),
+      () => model.step([{ session: model } as never], false),
+      () => model.step([{ session: Object.create(session) as never } as never], false),
+      () => model.step([{ session: new Proxy(session, {}) } as never], false),
+      () => model.step({} as never, false),
+      () => model.step([{ session, rows: Int32Array.of(8) } as never], false),
+      () => model.step([{ session, rows: Int32Array.of(2, 1) } as never], false),
+      () => model.step([{ session, rows: new Float32Array(2) } as never], false),
       () => session.set(-1, Int32Array.of(1)),
       () => session.set(0, Int32Array.of(-1)),
       () => session.set(0, new Int32Array(9)),
@@ -160,8 +188,8 @@ describe('native objects in wrong hands', () => {
       expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' });
     }
     for (const receiver of [{}, session, undefined]) {
-      const borrowed = { step: Reflect.get(model, 'step') as (items: unknown[]) => void };
-      expect(() => Reflect.apply(borrowed.step, receiver, [[]])).toThrow(TypeError);
+      const borrowed = { step: Reflect.get(model, 'step') as (...given: unknown[]) => void };
+      expect(() => Reflect.apply(borrowed.step, receiver, [[], false])).toThrow(TypeError);
     }
     await model.dispose();
     await model.dispose();
