@@ -375,9 +375,7 @@ std::vector<BenchCase> benchCases(int threads) {
       for (int n : {1, 8, 32, 96, 256}) cases.push_back(linearCase(type, n, 4096, cols));
     }
   }
-  for (Type type : {Type::q8_0, Type::q4_K, Type::q6_K, Type::f16}) {
-    cases.push_back(packCase(type));
-  }
+  for (Type type : {Type::q8_0, Type::q4_K, Type::q6_K, Type::f16}) cases.push_back(packCase(type));
   cases.push_back(copyCase(threads));
   for (int length : {256, 1024, 4096, 8192}) {
     for (int n : {1, 32, 256}) {
@@ -394,6 +392,7 @@ std::vector<BenchCase> benchCases(int threads) {
     cases.push_back(rowCase("rope", n, false));
   }
   for (int n : {32, 96, 256}) addHeadBenches(cases, n);
+  addCommitBenches(cases);
   return cases;
 }
 

@@ -166,7 +166,54 @@ Output runWithHead(Backend& backend) {
   return output;
 }
 
+// What a round of --bench works on. Every proposal is MASK, so that no round changes the canvas.
+struct Bench {
+  Bench(std::unique_ptr<Backend> made, int rows, Select select) : backend(std::move(made)) {
+    Random random(5);
+    const size_t n = static_cast<size_t>(rows);
+    canvas.assign(n, kMask);
+    head = randomStatistics(random, n);
+    head.token.assign(n, kMask);
+    for (int i = 0; i < rows; i++) positions.push_back(i);
+    CommitItem item;
+    item.rule.select = select;
+    item.rule.k = rows / 8;
+    item.rule.factor = rows;  // all of them pass
+    item.rule.end = rows;
+    item.canvas = canvas;
+    item.mask = kMask;
+    item.positions = positions;
+    item.head = &head;
+    batch.items.push_back(item);
+  }
+  void round() {
+    backend->begin();
+    backend->commit(batch);
+    backend->end();
+  }
+  std::unique_ptr<Backend> backend;
+  std::vector<int32_t> canvas, positions;
+  HeadResult head;
+  CommitBatch batch;
+};
+
 }  // namespace
+
+void addCommitBenches(std::vector<BenchCase>& cases) {
+  for (const auto& [select, name] :
+       {std::pair{Select::topK, "top-k"}, {Select::factor, "factor"}}) {
+    for (int rows : {32, 512, 4096}) {
+      BenchCase c;
+      c.name = "commit " + std::to_string(rows) + " " + name;
+      c.bytes = 32.0 * rows;
+      c.prepare = [rows, select = select](std::unique_ptr<Backend> made) {
+        const auto bench = std::make_shared<Bench>(std::move(made), rows, select);
+        return [bench] { bench->round(); };
+      };
+      cases.push_back(std::move(c));
+    }
+  }
+}
 
 void addCommitCases(std::vector<Case>& cases) {
   const std::pair<Score, const char*> scores[] = {{Score::probability, "probability"},

@@ -81,6 +81,7 @@ void addExpertCases(std::vector<Case>& cases);     // moe
 void addHeadCases(std::vector<Case>& cases);       // head
 void addCommitCases(std::vector<Case>& cases);     // commit
 std::vector<BenchCase> benchCases(int threads);
+void addCommitBenches(std::vector<BenchCase>& cases);
 
 struct Target {
   std::string name;
