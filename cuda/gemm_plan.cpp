@@ -23,7 +23,8 @@ size_t stageOf(const Matrix& w, int terms, int width) {
   return stageBytes(w.brickBytes, sliceBytesRead(w.element, w.offsets != 0), terms, width);
 }
 
-constexpr size_t kFixedShared = 16;  // what the kernels declare besides the stages
+// Shared memory for what kernels and finishes declare besides the stages.
+constexpr size_t kFixedShared = 2048;
 
 // Enough blocks to fill the card, in whole rounds: a round takes as long as a block's bricks and
 // what a block costs besides them, some 1.5 bricks' worth.
