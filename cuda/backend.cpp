@@ -203,6 +203,24 @@ void CudaBackend::addTimes() {
     *totals[static_cast<int>(verbs[i])] += static_cast<int64_t>(clocks[i + 1] - clocks[i]);
 }
 
+std::vector<CudaBackend::KernelTime> CudaBackend::kernelTimes() const {
+  std::vector<KernelTime> list;
+  for (size_t i = 0; i + 1 < program.launches.size(); i++) {
+    const Kernel kernel = program.launches[i].kernel;
+    const char* name = std::find_if(resolved.begin(), resolved.end(), [&](const Resolved& r) {
+                         return r.name && r.kernel == kernel;
+                       })->name;
+    auto at = std::find_if(list.begin(), list.end(),
+                           [&](const KernelTime& time) { return time.kernel == name; });
+    if (at == list.end()) at = list.insert(at, KernelTime{name});
+    at->launches++;
+    at->nanoseconds += static_cast<int64_t>(clocks[i + 1] - clocks[i]);
+  }
+  std::sort(list.begin(), list.end(),
+            [](const KernelTime& a, const KernelTime& b) { return a.nanoseconds > b.nanoseconds; });
+  return list;
+}
+
 }  // namespace lacuna::cuda
 
 namespace lacuna {

@@ -64,6 +64,14 @@ class CudaBackend final : public Backend {
   };
   Counts counts() const { return counted; }
 
+  // Nanoseconds of the last step by kernel, the longest first: as timing(), from the start of each
+  // launch to that of the next one.
+  struct KernelTime {
+    const char* kernel = nullptr;
+    int64_t launches = 0, nanoseconds = 0;
+  };
+  std::vector<KernelTime> kernelTimes() const;
+
  private:
   friend struct HeadState;
 

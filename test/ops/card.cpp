@@ -1,7 +1,7 @@
 // The CUDA backend in the op table.
 #include "cuda/backend.h"
-#include "error.h"
 #include "ops.h"
+#include "test/driver.h"
 
 namespace lacuna::ops {
 
@@ -23,7 +23,10 @@ std::vector<Variant> cardVariants(const std::string& backend) {
             emulated("threads shuffled", Order::shuffled, false)};
   }
 #endif
-  throw Error(Code::invalidArgument, "no backend is named '" + backend + "' in this build");
+  // The same card twice: a race that shows now and then would give other bits.
+  const auto driver = openDriver(backend);
+  const auto make = [driver] { return std::make_unique<cuda::CudaBackend>(driver); };
+  return {{"first run", make, true}, {"second run", make, true}};
 }
 
 }  // namespace lacuna::ops

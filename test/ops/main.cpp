@@ -1,6 +1,9 @@
-// lacuna-ops: the op table. --check [FILTER] [--native | --backend NAME] | --bench [FILTER]
-// [--threads=N] | --peak, each with [--json]. FILTER is a part of a case's name; --native leaves
-// out the emulated ISAs; NAME is emulator: the CUDA kernels on the host.
+// lacuna-ops: the op table. --check [FILTER…] [--native | --backend NAME] [--part=K/N] |
+// --bench [FILTER] [--threads=N | --backend NAME [--quick]] | --peak, each with [--json] |
+// --steps --backend NAME [--quick] [--library=TFLOPS]. FILTER is a
+// part of a case's name; --native leaves out the emulated ISAs; NAME is cuda, cuda:N or emulator
+// (the CUDA kernels on the host); of N parts, --part=K/N checks the K-th, counted from 1.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +12,7 @@
 #include <thread>
 #include <tuple>
 
+#include "card_steps.h"
 #include "cpu/backend.h"
 #include "cpu/dispatch.h"
 #include "cpu/peak.h"
@@ -63,11 +67,17 @@ struct Tally {
 };
 
 struct Arguments {
-  std::string mode, filter, backend;
-  bool json = false, native = false;
+  std::string mode, backend;
+  std::vector<std::string> filters;  // any of them; none: everything
+  bool json = false, native = false, quick = false;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  size_t part = 0, parts = 1;
+  double libraryRate = 0;
 
-  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+  bool wants(const std::string& name) const {
+    const auto holds = [&](const std::string& f) { return name.find(f) != std::string::npos; };
+    return filters.empty() || std::any_of(filters.begin(), filters.end(), holds);
+  }
 };
 
 double difference(const Output& ours, const Output& theirs, bool absolute) {
@@ -150,12 +160,14 @@ int check(const Arguments& arguments) {
     list.emplace_back(arguments.backend, cardVariants(arguments.backend));
   }
 #ifdef LACUNA_EMULATE
-  if (arguments.backend == "emulator" && arguments.wants("the emulator itself"))
+  if (arguments.backend == "emulator" && arguments.part == 0 &&
+      arguments.wants("the emulator itself"))
     std::tie(tally.passed, tally.failed) = checkEmulator();
 #endif
   const auto reference = makeReferenceBackend();
+  size_t number = 0;
   for (const Case& c : allCases()) {
-    if (!arguments.wants(c.name)) continue;
+    if (!arguments.wants(c.name) || number++ % arguments.parts != arguments.part) continue;
     const Output expected = c.run(*reference);
     for (const auto& [name, variants] : list) checkCase(c, name, variants, expected, tally);
   }
@@ -208,6 +220,10 @@ double fastest(const std::function<void()>& round) {
 }
 
 int bench(const Arguments& arguments) {
+  if (!arguments.backend.empty()) {
+    const std::string filter = arguments.filters.empty() ? "" : arguments.filters[0];
+    return benchCard(arguments.backend, {filter, arguments.quick, arguments.json});
+  }
   const int threads = arguments.threads;
   const cpu::Kernels& kernels = cpu::kernelsFor("");
   const Peak peak = cpu::measurePeak(kernels, threads);
@@ -243,6 +259,18 @@ int run(int count, char** values) {
       arguments.json = true;
     } else if (value == "--native") {
       arguments.native = true;
+    } else if (value == "--quick") {
+      arguments.quick = true;
+    } else if (value.rfind("--library=", 0) == 0) {
+      arguments.libraryRate = std::atof(value.c_str() + 10) * 1e12;
+    } else if (value.rfind("--part=", 0) == 0) {
+      const size_t slash = value.find('/');
+      const int part = std::atoi(value.c_str() + 7),
+                parts = slash == std::string::npos ? 0 : std::atoi(value.c_str() + slash + 1);
+      if (part < 1 || part > parts)
+        throw Error(Code::invalidArgument, value + " must be like --part=1/4");
+      arguments.part = static_cast<size_t>(part - 1);
+      arguments.parts = static_cast<size_t>(parts);
     } else if (value.rfind("--backend=", 0) == 0) {
       arguments.backend = value.substr(10);
     } else if (value == "--backend" && i + 1 < count) {
@@ -252,15 +280,19 @@ int run(int count, char** values) {
     } else if (value.rfind("--", 0) == 0) {
       arguments.mode = value;
     } else {
-      arguments.filter = value;
+      arguments.filters.push_back(value);
     }
   }
   if (arguments.mode == "--check") return check(arguments);
   if (arguments.mode == "--bench") return bench(arguments);
+  if (arguments.mode == "--steps" && !arguments.backend.empty())
+    return benchCardSteps(arguments.backend, {arguments.quick, arguments.libraryRate});
   if (arguments.mode == "--peak") return peak(arguments);
   std::fprintf(stderr,
-               "usage: lacuna-ops --check [FILTER] [--native | --backend emulator] | "
-               "--bench [FILTER] | --peak [--threads=N] [--json]\n");
+               "usage: lacuna-ops --check [FILTER...] [--native | --backend NAME] [--part=K/N] | "
+               "--bench [FILTER] [--backend NAME [--quick]] | --peak [--threads=N] [--json] |\n"
+               "  --steps --backend NAME [--quick] [--library=TFLOPS]\n"
+               "  NAME: cuda, cuda:N or emulator\n");
   return 2;
 }
 

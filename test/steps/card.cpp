@@ -8,6 +8,7 @@
 #include "cuda/backend.h"
 #include "error.h"
 #include "steps.h"
+#include "test/driver.h"
 
 namespace lacuna::steps {
 namespace {
@@ -72,10 +73,15 @@ void sameWay(Tally& tally, const Played& card, const Played& cpu, const std::str
   }
 }
 
-std::shared_ptr<Model> loadOn(const std::string& path, std::unique_ptr<Backend> backend) {
+std::shared_ptr<Model> loadOn(const std::string& path, std::unique_ptr<Backend> backend,
+                              bool decoded = false) {
+  if (decoded) return loadDecoded(path, std::move(backend));
   const std::atomic<bool> cancelled{false};
   return loadModel(path, {}, std::move(backend), {}, cancelled);
 }
+
+// A canvas denoised from masks to the end, each step's choice changing the next one's input.
+constexpr int kTrajectory = 20;
 
 bool isF32(const Model& model) {
   const auto& tensors = model.file->tensors();
@@ -153,28 +159,22 @@ void checkTooSmall(Tally& tally, const std::string& path) {
 }  // namespace
 
 MakeBackend cardBackend(const std::string& device) {
-  if (device == "emulator") {
-#ifdef LACUNA_EMULATE
-    return [] { return std::make_unique<cuda::CudaBackend>(cuda::makeEmulator()); };
-#endif
-  } else if (device.rfind("cuda", 0) == 0) {
-    const int index = device.size() > 5 ? std::stoi(device.substr(5)) : 0;
-    return [index] { return makeCudaBackend(index); };
-  }
-  throw Error(Code::invalidArgument, "no device is named '" + device + "' in this build");
+  const auto driver = openDriver(device);
+  return [driver] { return std::make_unique<cuda::CudaBackend>(driver); };
 }
 
 void checkCard(Tally& tally, const MakeBackend& make, const std::string& path,
-               const std::string& filter) {
+               const std::string& filter, bool decoded) {
 #ifdef LACUNA_EMULATE
   if (filter.empty()) {  // first: models of one file share their weights
     checkMemory(tally, path);
     checkTooSmall(tally, path);
   }
 #endif
-  const auto card = loadOn(path, make()), cpu = loadOn(path, makeCpuBackend(2, "")),
-             oracle = loadOn(path, makeReferenceBackend());
-  const bool f32 = isF32(*card);
+  const auto card = loadOn(path, make(), decoded),
+             cpu = loadOn(path, makeCpuBackend(2, ""), decoded),
+             oracle = loadOn(path, makeReferenceBackend(), decoded);
+  const bool f32 = decoded || isF32(*card);
   for (const Scenario& scenario : scenarios()) {
     if (scenario.name.find(filter) == std::string::npos) continue;
     const std::string what = path + ", " + scenario.name;
@@ -186,6 +186,14 @@ void checkCard(Tally& tally, const MakeBackend& make, const std::string& path,
     const double ours = distance(play(card, scenario, 1, true), expected);
     tally.hold(ours <= 1.25 * theirs + 1e-4,
                what + ": error " + std::to_string(ours) + ", the CPU's " + std::to_string(theirs));
+  }
+  if (filter.empty() && f32) {
+    const Scenario plain = scenarios().front();
+    const Played whole = play(card, plain, kTrajectory, false);
+    sameWay(tally, whole, play(cpu, plain, kTrajectory, false), path + ", trajectory");
+    const std::vector<int32_t>& canvas = whole.canvases.back();
+    tally.hold(std::count(canvas.begin(), canvas.end(), card->spec.mask) == 0,
+               path + ", trajectory: masks are left");
   }
   if (filter.empty()) checkGraphs(tally, card, path);
 }

@@ -1,5 +1,5 @@
-// lacuna-steps: --check | --allocations | --card | --goldens [--device=NAME] [--filter=TEXT]
-// [--json] MODEL.gguf… (--goldens: index.json)
+// lacuna-steps: --check | --allocations | --card [--f32] | --goldens [--device=NAME]
+// [--filter=TEXT] [--json] MODEL.gguf… (--goldens: index.json)
 #include <cstdio>
 
 #include "error.h"
@@ -17,11 +17,13 @@ namespace {
 int run(int count, char** values) {
   std::string mode, filter, device = "emulator";
   std::vector<std::string> models;
-  bool json = false;
+  bool json = false, decoded = false;
   for (int i = 1; i < count; i++) {
     const std::string value = values[i];
     if (value == "--json") {
       json = true;
+    } else if (value == "--f32") {
+      decoded = true;
     } else if (value.rfind("--filter=", 0) == 0) {
       filter = value.substr(9);
     } else if (value.rfind("--device=", 0) == 0) {
@@ -39,13 +41,17 @@ int run(int count, char** values) {
         "usage: lacuna-steps --check | --allocations | --card [--filter=TEXT] [--json] "
         "MODEL.gguf...\n       lacuna-steps --goldens [--filter=TEXT] [--json] index.json\n"
         "  TEXT is a part of the name of a scenario or of a golden model; --card and "
-        "--goldens take --device=emulator or --device=cuda:N\n");
+        "--goldens take --device=emulator or --device=cuda:N, --card takes --f32 (weights are "
+        "decoded "
+        "first)\n");
     return 2;
   }
   Tally tally;
   for (const std::string& path : models) {
-    if (onCard) {
-      (mode == "--card" ? checkCard : checkGoldens)(tally, cardBackend(device), path, filter);
+    if (mode == "--card") {
+      checkCard(tally, cardBackend(device), path, filter, decoded);
+    } else if (mode == "--goldens") {
+      checkGoldens(tally, cardBackend(device), path, filter);
     } else {
       (mode == "--check" ? check : countAllocations)(tally, path, filter);
     }

@@ -46,8 +46,10 @@ struct Tally {
 // Makes a backend for a model: "emulator", "cuda" or "cuda:1".
 using MakeBackend = std::function<std::unique_ptr<Backend>()>;
 MakeBackend cardBackend(const std::string& device);
+// `decoded`: of the file's weights decoded to F32.
 void checkCard(Tally& tally, const MakeBackend& make, const std::string& path,
-               const std::string& filter);
+               const std::string& filter, bool decoded);
+std::shared_ptr<Model> loadDecoded(const std::string& path, std::unique_ptr<Backend> backend);
 // `index`: index.json of a folder of reference models and logits; `filter`: a part of a file's
 // name.
 void checkGoldens(Tally& tally, const MakeBackend& make, const std::string& index,
