@@ -32,11 +32,12 @@ Api open() {
     api.missing = std::string("no NVIDIA driver was found (") + kLibrary + ")";
     return api;
   }
-#define LACUNA_CUDA_LOAD(name, symbol, parameters)                                                \
-  api.name = reinterpret_cast<CUresult(*) parameters>(symbolOf(library, symbol));                 \
-  if (!api.name) {                                                                                \
-    api.missing = std::string("the NVIDIA driver is too old: ") + kLibrary + " has no " + symbol; \
-    return api;                                                                                   \
+#define LACUNA_CUDA_LOAD(name, symbol, parameters)                                        \
+  api.name = reinterpret_cast<decltype(api.name)>(symbolOf(library, symbol));             \
+  if (!api.name) {                                                                        \
+    api.missing =                                                                         \
+        std::string("the NVIDIA driver is too old: ") + kLibrary + " has no " + (symbol); \
+    return api;                                                                           \
   }
   LACUNA_CUDA_API(LACUNA_CUDA_LOAD)
 #undef LACUNA_CUDA_LOAD
