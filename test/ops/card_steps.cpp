@@ -242,12 +242,12 @@ void StepBench::benchStep(Type type, const std::shared_ptr<Model>& model, Sessio
   if (full) {
     const double rate = shape.operations(count, count) / s.wall;
     // Without the library's rate: that of the instructions, which is what we can reach at most.
-    const bool library = options.libraryRate > 0 && isFloat(type);
-    const double ceiling = library         ? options.libraryRate
+    const bool vendor = options.vendorRate > 0 && isFloat(type);
+    const double ceiling = vendor          ? options.vendorRate
                            : isFloat(type) ? ceilings.f16
                                            : ceilings.int8;
     row(name, text("%.2f ms, %.0f TFLOP/s", s.wall * 1e3, rate / 1e12),
-        std::string(library         ? "library's"
+        std::string(vendor          ? "library's"
                     : isFloat(type) ? "mma f16"
                                     : "mma int8") +
             text(" %.0f TFLOP/s", ceiling / 1e12),

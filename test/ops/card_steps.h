@@ -7,7 +7,7 @@ namespace lacuna::ops {
 
 struct CardStepOptions {
   bool quick = false;  // a small model, for the emulator
-  double libraryRate =
+  double vendorRate =
       0;  // operations per second of the vendor library's matrix product, 0: unknown
 };
 

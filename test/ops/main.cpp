@@ -72,7 +72,7 @@ struct Arguments {
   bool json = false, native = false, quick = false;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   size_t part = 0, parts = 1;
-  double libraryRate = 0;
+  double vendorRate = 0;
 
   bool wants(const std::string& name) const {
     const auto holds = [&](const std::string& f) { return name.find(f) != std::string::npos; };
@@ -262,7 +262,7 @@ int run(int count, char** values) {
     } else if (value == "--quick") {
       arguments.quick = true;
     } else if (value.rfind("--library=", 0) == 0) {
-      arguments.libraryRate = std::atof(value.c_str() + 10) * 1e12;
+      arguments.vendorRate = std::atof(value.c_str() + 10) * 1e12;
     } else if (value.rfind("--part=", 0) == 0) {
       const size_t slash = value.find('/');
       const int part = std::atoi(value.c_str() + 7),
@@ -286,7 +286,7 @@ int run(int count, char** values) {
   if (arguments.mode == "--check") return check(arguments);
   if (arguments.mode == "--bench") return bench(arguments);
   if (arguments.mode == "--steps" && !arguments.backend.empty())
-    return benchCardSteps(arguments.backend, {arguments.quick, arguments.libraryRate});
+    return benchCardSteps(arguments.backend, {arguments.quick, arguments.vendorRate});
   if (arguments.mode == "--peak") return peak(arguments);
   std::fprintf(stderr,
                "usage: lacuna-ops --check [FILTER...] [--native | --backend NAME] [--part=K/N] | "
