@@ -72,6 +72,9 @@ set(lacunaCudaVersion 0)
 set(embedded "")
 if(LACUNA_NVCC)
   lacuna_cuda_targets(cudaFlags lacunaArchitectures)
+  if(LACUNA_WERROR)
+    list(APPEND cudaFlags --Werror=all-warnings)
+  endif()
   math(EXPR lacunaCudaVersion "${nvccMajor} * 1000 + ${nvccMinor} * 10")
   file(GLOB sources CONFIGURE_DEPENDS cuda/*.cu)
   file(GLOB headers CONFIGURE_DEPENDS cuda/*.h cuda/*.cuh)
@@ -84,7 +87,7 @@ if(LACUNA_NVCC)
     endif()
     add_custom_command(OUTPUT ${generated}/${name}.inc
       COMMAND ${LACUNA_NVCC} -std=c++20 -fatbin ${cudaFlags} -compress-mode=size
-        $<$<BOOL:${LACUNA_WERROR}>:--Werror=all-warnings> -I${CMAKE_CURRENT_SOURCE_DIR}/native
+        -I${CMAKE_CURRENT_SOURCE_DIR}/native
         -I${CMAKE_CURRENT_SOURCE_DIR} -MD -MF ${image}.d -MT ${generated}/${name}.inc
         -o ${image} ${source}
       COMMAND ${LACUNA_BIN2C} --const --type longlong --name lacuna_${name} ${image}
