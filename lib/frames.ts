@@ -42,6 +42,8 @@ export interface Frame {
   readonly forwards: number;
   /** Length of `masked`. */
   readonly remaining: number;
+  /** What the step did, in positions of the canvas. */
+  readonly trace: TraceStep;
 }
 
 const maskGlyph = '░';
@@ -70,16 +72,8 @@ export class Replay {
   }
 
   /** The answer after the next step of the trace. */
-  frame({
-    step,
-    block,
-    forwards,
-    committed,
-    edited = [],
-    remasked = [],
-    splice,
-    stable,
-  }: TraceStep): Frame {
+  frame(trace: TraceStep): Frame {
+    const { step, block, forwards, committed, edited = [], remasked = [], splice, stable } = trace;
     const view = this.#view;
     const start = view.prompt.length;
     this.#forwards += forwards;
@@ -116,6 +110,7 @@ export class Replay {
       blocks: Math.max(view.blocks, block + 1),
       forwards: this.#forwards,
       remaining: masked.length,
+      trace,
     };
   }
 

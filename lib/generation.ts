@@ -49,6 +49,8 @@ export class Generation implements AsyncIterable<Frame> {
   readonly prompt: Int32Array;
   /** What runs in each role. */
   readonly policies: RunPolicies;
+  /** Where the answer lies in the canvas, and what ends it. */
+  readonly shape: AnswerShape;
 
   readonly #view: AnswerView;
   readonly #trace: TraceStep[] = [];
@@ -60,6 +62,7 @@ export class Generation implements AsyncIterable<Frame> {
   constructor(view: AnswerView, policies: RunPolicies, worker: Worker, signal?: AbortSignal) {
     this.#view = view;
     this.policies = policies;
+    this.shape = shapeOf(view);
     this.prompt = view.prompt.slice();
     this.result = this.#run(worker, signal);
     // Whoever only iterates gets the error there; it must not end the process here.
@@ -126,7 +129,7 @@ export class Generation implements AsyncIterable<Frame> {
       finishReason: !complete ? 'steps' : end < answer.length ? 'eos' : 'length',
       trace,
       prompt: view.prompt.slice(),
-      shape: shapeOf(view),
+      shape: this.shape,
       timing: { total, native: trace.reduce((sum, step) => sum + (step.timing?.total ?? 0), 0) },
     };
   }

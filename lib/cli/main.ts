@@ -14,6 +14,7 @@ import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
+import { serveCommand } from './serve.js';
 
 function program(): Command {
   const lacuna = new Command('lacuna')
@@ -42,6 +43,7 @@ Examples:
     compareCommand(),
     calibrateCommand(),
     backgroundCommand(),
+    serveCommand(),
   ];
   for (const command of commands) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));

@@ -1,0 +1,142 @@
+/** The canvas while it fills, beside the text: the field `lacuna` of chunks that say nothing else. */
+import type { Frame } from '../frames.js';
+import type { Generation, GenerationResult } from '../generation.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { EventStream } from './events.js';
+import type { Seen } from './observe.js';
+import type { LacunaFields } from './request.js';
+
+/** Steps between two pictures of the whole canvas. */
+const keyframeEvery = 32;
+
+/**
+ * Sends frames as the reader keeps up: a start, then the changes of each step, whole pictures now and
+ * then and after frames that were left out, an end. All positions count from the first of the answer.
+ */
+export class CanvasChannel {
+  readonly #fields: LacunaFields;
+  readonly #tokenizer: Tokenizer;
+  readonly #events: EventStream;
+  readonly #chunk: (lacuna: object) => object;
+  readonly #seen: ReadonlyMap<number, Seen>;
+  #prompt = 0;
+  #missing = 0; // frames left out since the last picture
+  #lastPicture = 0;
+  dropped = 0;
+
+  /** @param chunk puts the field into a chunk of the endpoint */
+  constructor(
+    fields: LacunaFields,
+    tokenizer: Tokenizer,
+    events: EventStream,
+    seen: ReadonlyMap<number, Seen>,
+    chunk: (lacuna: object) => object,
+  ) {
+    this.#fields = fields;
+    this.#tokenizer = tokenizer;
+    this.#events = events;
+    this.#seen = seen;
+    this.#chunk = chunk;
+  }
+
+  start({ prompt, policies }: Generation, length: number): void {
+    this.#prompt = prompt.length;
+    const names = JSON.parse(JSON.stringify(policies, namesOnly)) as object;
+    this.#offer(() => ({ kind: 'start', length, prompt: prompt.length, policies: names }));
+  }
+
+  step(frame: Frame): void {
+    const { canvas, every } = this.#fields;
+    if (canvas === 'text') {
+      if (frame.step % every === 0) {
+        this.#offer(() => ({ kind: 'text', step: frame.step, text: frame.text }));
+      }
+      return;
+    }
+    const picture =
+      canvas === 'full' || this.#missing > 0 || frame.step - this.#lastPicture >= keyframeEvery;
+    // Between frames changes would be lost, so that only whole pictures can be left out.
+    const wanted = canvas === 'delta' ? this.#missing === 0 : frame.step % every === 0;
+    if (canvas === 'delta' && wanted) this.#offer(() => this.#changes(frame));
+    if (picture && (canvas === 'delta' || wanted)) {
+      const sent = this.#offer(() => this.#picture(frame));
+      if (sent) [this.#missing, this.#lastPicture] = [0, frame.step];
+    }
+  }
+
+  end(result: GenerationResult | undefined, stats: object): void {
+    const finish = result === undefined ? {} : { finish: result.finishReason };
+    this.#events.send(this.#chunk({ v: 1, kind: 'end', ...finish, stats }));
+  }
+
+  #offer(make: () => object): boolean {
+    const dropped = this.#missing > 0 ? { dropped: this.#missing } : {};
+    const sent = this.#events.offer(() => this.#chunk({ v: 1, ...make(), ...dropped }));
+    if (!sent) {
+      this.#missing++;
+      this.dropped++;
+    }
+    return sent;
+  }
+
+  #changes(frame: Frame): object {
+    const { step, block, remaining, trace } = frame;
+    const at = (position: number) => position - this.#prompt;
+    const entries = (list: typeof trace.committed) =>
+      list.map(([position, token, p]) => [at(position), token, this.#text(token), round(p)]);
+    const { candidates } = this.#fields;
+    return {
+      ...{ kind: 'step', step, block, remaining, stable: frame.stable },
+      ms: round(trace.timing?.total ?? 0),
+      commits: entries(trace.committed),
+      ...(trace.edited && { edits: entries(trace.edited) }),
+      ...(trace.remasked && { remasks: trace.remasked.map(at) }),
+      ...(trace.splice && { splice: { ...trace.splice, at: at(trace.splice.at) } }),
+      confidence: this.#confidence(frame),
+      ...(candidates > 0 && { candidates: this.#candidates(frame) }),
+    };
+  }
+
+  #picture(frame: Frame): object {
+    const tokens = [...frame.tokens];
+    const masked = new Set(frame.masked);
+    const text = tokens.map((token, i) => (masked.has(i) ? null : this.#text(token)));
+    const { step, block, remaining, stable } = frame;
+    const state = { kind: 'keyframe', step, block, remaining, stable };
+    return { ...state, tokens, text, confidence: this.#confidence(frame) };
+  }
+
+  /** (answer) One byte a position, in base64: 255 is sure. Of known tokens, when they were committed. */
+  #confidence({ tokens, probability, masked }: Frame): string {
+    const open = new Set(masked);
+    const bytes = Uint8Array.from(tokens, (_, i) => {
+      const seen = this.#seen.get(i + this.#prompt)?.probability ?? 0;
+      const p = open.has(i) ? seen : probability[i];
+      return Math.round(255 * (Number.isNaN(p) ? 0 : p));
+    });
+    return Buffer.from(bytes).toString('base64');
+  }
+
+  #candidates({ masked }: Frame): unknown[] {
+    return Array.from(masked)
+      .map((i) => [i, this.#seen.get(i + this.#prompt)?.top ?? []] as const)
+      .filter(([, top]) => top.length > 0)
+      .map(([i, top]) => [
+        i,
+        top.map(({ token, probability }) => [token, this.#text(token), round(probability)]),
+      ]);
+  }
+
+  #text(token: number): string {
+    return this.#tokenizer.token(token);
+  }
+}
+
+function round(value: number): number | null {
+  return Number.isNaN(value) ? null : Math.round(value * 1e4) / 1e4;
+}
+
+function namesOnly(_: string, value: unknown): unknown {
+  if (typeof value === 'function') return `${value.name || 'anonymous'}()`;
+  return ArrayBuffer.isView(value) ? undefined : value;
+}

@@ -1,0 +1,106 @@
+/** What a request carries through the endpoints. */
+import type { Answered } from './answer.js';
+import type { Engine } from './engine.js';
+import { HttpError } from './errors.js';
+import type { Limits } from './limits.js';
+import type { Metrics } from './metrics.js';
+import { LacunaError } from '../errors.js';
+
+/** Why a request ends before its answer does. */
+export type Leaving = 'client' | 'time' | 'shutdown' | 'failed';
+
+export class Context {
+  readonly request: Request;
+  readonly engine: Engine;
+  readonly limits: Limits;
+  /** Of every answer to this request. */
+  readonly headers: Record<string, string>;
+  /** The build and the model: with equal ones, equal seeds give equal answers. */
+  readonly fingerprint: string;
+  /** `performance.now()` when the request came. */
+  readonly start = performance.now();
+  readonly #metrics: Metrics;
+  readonly #controller = new AbortController();
+  readonly #over: () => void;
+  readonly #late: NodeJS.Timeout;
+  #reason: Leaving | undefined;
+
+  /** @param over called once, when the answer has ended */
+  constructor(
+    request: Request,
+    engine: Engine,
+    limits: Limits,
+    metrics: Metrics,
+    fixed: { headers: Record<string, string>; fingerprint: string },
+    over: () => void,
+  ) {
+    this.request = request;
+    this.engine = engine;
+    this.limits = limits;
+    this.headers = fixed.headers;
+    this.fingerprint = fixed.fingerprint;
+    this.#metrics = metrics;
+    this.#over = over;
+    this.#late = setTimeout(() => this.leave('time'), limits.requestSeconds * 1000).unref();
+    if (request.signal.aborted) this.leave('client');
+    else request.signal.addEventListener('abort', () => this.leave('client'), { once: true });
+  }
+
+  /** Fires when nobody wants the answer any more. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  leave(reason: Leaving = 'client'): void {
+    if (this.#controller.signal.aborted) return;
+    this.#reason = reason;
+    this.#controller.abort(new Error(`the request ended: ${reason}`));
+  }
+
+  /** The client itself ended it: there is nobody to tell. */
+  gone(error: unknown): boolean {
+    return this.#reason === 'client' && isAborted(error);
+  }
+
+  /** The error as the client should know it. */
+  explain(error: unknown): unknown {
+    if (!isAborted(error)) return error;
+    if (this.#reason === 'shutdown') {
+      return new HttpError(503, 'the server is shutting down', { code: 'server_shutdown' });
+    }
+    const { requestSeconds } = this.limits;
+    return new HttpError(503, `the request took more than ${requestSeconds} s`, {
+      code: 'time_limit',
+    });
+  }
+
+  dropped(frames: number): void {
+    if (frames > 0) this.#metrics.dropped.inc(frames);
+  }
+
+  finished(answered: readonly Answered[]): void {
+    for (const { stats } of answered) {
+      this.#metrics.tokens.inc({ kind: 'completion' }, stats.tokens);
+      this.#metrics.tokensPerForward.observe(stats.tokensPerForward);
+      if (stats.firstTextMs !== undefined) {
+        this.#metrics.firstText.observe(stats.firstTextMs / 1000);
+      }
+    }
+    this.#end();
+  }
+
+  failed(error: unknown): void {
+    if (isAborted(error) && this.#reason === 'client') this.#metrics.cancelled.inc();
+    this.#end();
+  }
+
+  #end(): void {
+    clearTimeout(this.#late);
+    this.#metrics.requestSeconds.observe((performance.now() - this.start) / 1000);
+    this.#over();
+  }
+}
+
+export function isAborted(error: unknown): boolean {
+  return LacunaError.isInstance(error) && error.code === 'ABORTED';
+}

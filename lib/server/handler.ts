@@ -1,0 +1,207 @@
+/** The server as a function from `Request` to `Response`. */
+import { createHash, randomUUID } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type { Model } from '../model.js';
+import type { GenerateOptions } from '../plan.js';
+import { invalid } from '../validate.js';
+import { readJson } from './body.js';
+import { chatCompletions, completions } from './completions.js';
+import { Context } from './context.js';
+import { Engine } from './engine.js';
+import { errorResponse, HttpError, httpError } from './errors.js';
+import { guard, type GuardOptions } from './guard.js';
+import { limitsOf, type Limits } from './limits.js';
+import { Metrics } from './metrics.js';
+import type { Body } from './request.js';
+
+export interface HandlerOptions extends GuardOptions {
+  model: Model;
+  /** What clients call the model. Default: the name of its file, without `.gguf`. */
+  id?: string;
+  /** Of every request that does not say otherwise. Default: `{ preset: 'fast' }`. */
+  defaults?: GenerateOptions;
+  limits?: Partial<Limits>;
+  /** Called for errors that clients are told nothing of. */
+  onError?: (error: unknown) => void;
+}
+
+/** Answers requests; several endpoints, one model. */
+export interface Handler {
+  (request: Request): Promise<Response>;
+  /** From now on `/readyz` says no; requests are served as before. */
+  drain(): void;
+  /** Ends what still runs: streams end with the error `server_shutdown`. */
+  stop(): void;
+  /** Requests whose answers are not complete. */
+  readonly active: number;
+  readonly engine: Engine;
+}
+
+type Endpoint = (body: Body, context: Context) => Promise<Response>;
+
+const posts: Record<string, Endpoint> = {
+  '/v1/chat/completions': chatCompletions,
+  '/v1/completions': completions,
+};
+
+const idPattern = /^[A-Za-z0-9._-]+$/;
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+/**
+ * Makes a handler for any server that speaks `Request` and `Response`. Host, Origin and
+ * Sec-Fetch-Site of each request are checked, so it needs to be told the names that it is reached by.
+ * Throws `INVALID_ARGUMENT` for bad options.
+ */
+export function createHandler(options: HandlerOptions): Handler {
+  const { model, defaults = { preset: 'fast' }, onError = () => {} } = options;
+  const id = options.id ?? idOf(model.info.file.path);
+  if (!idPattern.test(id)) invalid('id', id, 'letters, digits, dots, dashes and underscores');
+  const limits = limitsOf(options.limits);
+  const engine: Engine = new Engine({
+    ...{ model, id, defaults, limits },
+    onForward: ({ rows, milliseconds }) => {
+      metrics.forwards.inc();
+      metrics.slots.inc(rows);
+      metrics.forwardSeconds.observe(milliseconds / 1000);
+    },
+    onSlot: (waited) => metrics.queueSeconds.observe(waited / 1000),
+  });
+  const metrics: Metrics = new Metrics(engine);
+  const check = guard(options);
+  const fingerprint = fingerprintOf(model);
+  const active = new Set<Context>();
+  let draining = false;
+
+  const gets: Record<string, () => Response | Promise<Response>> = {
+    '/v1/models': () => Response.json({ object: 'list', data: [modelCard(engine)] }),
+    [`/v1/models/${id}`]: () => Response.json(modelCard(engine)),
+    '/healthz': () => Response.json({ status: 'ok' }),
+    '/readyz': () => ready(engine, limits, draining),
+    '/v2/health/live': () => Response.json({ live: true }),
+    '/v2/health/ready': () => ready(engine, limits, draining),
+    '/health': () => health(engine, draining),
+    '/metrics': async () =>
+      new Response(await metrics.registry.metrics(), {
+        headers: { 'content-type': metrics.registry.contentType },
+      }),
+  };
+
+  const post = async (request: Request, endpoint: Endpoint, headers: Record<string, string>) => {
+    const body = await readJson(request, limits);
+    checkModel(body.model, engine);
+    const context: Context = new Context(
+      request,
+      engine,
+      limits,
+      metrics,
+      { headers, fingerprint },
+      () => active.delete(context),
+    );
+    active.add(context);
+    try {
+      return await endpoint(body, context);
+    } catch (error) {
+      context.leave('failed');
+      context.failed(error);
+      throw context.explain(error);
+    }
+  };
+
+  const route = async (request: Request, headers: Record<string, string>): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers });
+    const [get, endpoint] = [lookUp(gets, pathname), lookUp(posts, pathname)];
+    if (request.method === 'POST') {
+      if (endpoint !== undefined) return post(request, endpoint, headers);
+      if (get !== undefined) throw new HttpError(405, `${pathname} is for GET`);
+    } else {
+      if (get !== undefined) return get();
+      if (endpoint !== undefined) throw new HttpError(405, `${pathname} is for POST`);
+    }
+    throw new HttpError(404, 'there is nothing at this path', { code: 'unknown_path' });
+  };
+
+  const handle = async (request: Request): Promise<Response> => {
+    const headers: Record<string, string> = { 'x-request-id': requestId(request) };
+    let response: Response;
+    try {
+      Object.assign(headers, check(request));
+      response = await route(request, headers);
+    } catch (error) {
+      const known = httpError(error);
+      if (known.status === 500) onError(error);
+      response = errorResponse(known);
+    }
+    for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+    const { pathname } = new URL(request.url);
+    const path = pathname in posts || pathname in gets ? pathname : 'other';
+    metrics.requests.inc({ route: path, status: String(response.status) });
+    return response;
+  };
+
+  return Object.defineProperties(
+    Object.assign(handle, {
+      engine,
+      drain: () => void (draining = true),
+      stop: () => {
+        for (const context of active) context.leave('shutdown');
+      },
+    }),
+    { active: { get: () => active.size } },
+  ) as Handler;
+}
+
+function lookUp<T>(table: Record<string, T>, path: string): T | undefined {
+  return Object.hasOwn(table, path) ? table[path] : undefined;
+}
+
+/** The file's name, as far as it may be part of an address. */
+function idOf(path: string): string {
+  const name = path
+    .split(/[\\/]/)
+    .at(-1)!
+    .replace(/\.gguf$/i, '');
+  return name.replace(/[^A-Za-z0-9._-]+/g, '-') || 'model';
+}
+
+function fingerprintOf({ info }: Model): string {
+  const facts = [version, info.architecture, info.name, info.parameters, info.file.bytes];
+  return `lacuna-${createHash('sha256').update(facts.join('|')).digest('hex').slice(0, 12)}`;
+}
+
+function requestId({ headers }: Request): string {
+  const given = headers.get('x-request-id');
+  return given !== null && /^[\w.-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** Clients that must send a name often have one of their own; an empty one means ours. */
+function checkModel(given: unknown, { id }: Engine): void {
+  if (given === undefined || given === null || given === '' || given === id) return;
+  throw new HttpError(404, `there is no model of that name; there is ${id}`, {
+    code: 'model_not_found',
+    param: 'model',
+  });
+}
+
+function modelCard({ id, created, model }: Engine): object {
+  const { architecture, context, parameters, backend } = model.info;
+  const meta = { architecture, context, parameters, backend };
+  return { id, object: 'model', created, owned_by: 'lacuna', meta };
+}
+
+function ready(engine: Engine, { queue }: Limits, draining: boolean): Response {
+  const reasons = [
+    ...(draining ? ['draining'] : []),
+    ...(engine.model.disposed ? ['no model'] : []),
+    ...(engine.waiting >= queue ? ['queue full'] : []),
+  ];
+  const status = reasons.length === 0 ? 200 : 503;
+  return Response.json({ ready: status === 200, reasons }, { status });
+}
+
+/** As llama-server answers. */
+function health(engine: Engine, draining: boolean): Response {
+  if (!engine.model.disposed && !draining) return Response.json({ status: 'ok' });
+  const error = { code: 503, message: 'Loading model', type: 'unavailable_error' };
+  return Response.json({ error }, { status: 503 });
+}

@@ -1,0 +1,113 @@
+/** The handler behind Node's HTTP server, with the limits that only a socket knows. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createRequestListener } from '@remix-run/node-fetch-server';
+import { LacunaError } from '../errors.js';
+import type { Handler } from './handler.js';
+import type { Limits } from './limits.js';
+
+export interface ListenOptions {
+  /** Default `'127.0.0.1'`. */
+  host?: string;
+  /** 0: any that is free. Default 8642. */
+  port?: number;
+  /** Seconds between the end of `/readyz` and that of the listener. Default 5. */
+  drainDelay?: number;
+  /** Seconds that running answers then have. Default 30. */
+  drainTimeout?: number;
+  limits: Limits;
+}
+
+export interface Listening {
+  /** `'http://127.0.0.1:8642'` */
+  url: string;
+  /**
+   * Drains: says no to probes at once, serves on for `drainDelay` seconds, closes the listener, lets
+   * answers finish for `drainTimeout` seconds, ends the rest with an error.
+   * @param now leaves out the waiting
+   */
+  close(now?: boolean): Promise<void>;
+}
+
+/** Rejects with `INVALID_ARGUMENT` if the address cannot be listened on. */
+export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
+  const { host = '127.0.0.1', port = 8642, limits } = options;
+  const listener = createRequestListener(handler, {
+    onError: () => new Response(null, { status: 400 }),
+  });
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headers,
+      headersTimeout: limits.headerSeconds * 1000,
+      requestTimeout: (limits.headerSeconds + limits.bodySeconds) * 1000,
+      connectionsCheckingInterval: 1000,
+      keepAliveTimeout: 75_000, // longer than balancers keep theirs, so that they do not meet a closed one
+    },
+    (request, response) => {
+      if (closing) response.setHeader('connection', 'close');
+      const wrong = refuse(request);
+      if (wrong === undefined) void listener(request, response);
+      else badRequest(response, wrong);
+    },
+  );
+  let closing = false;
+  server.maxConnections = limits.connections;
+  await start(server, host, port);
+  const { port: bound } = server.address() as AddressInfo;
+  const name = host.includes(':') ? `[${host}]` : host;
+
+  let hurry = () => {};
+  const hurried = new Promise<void>((resolve) => (hurry = resolve));
+  const wait = (seconds: number) =>
+    Promise.race([
+      hurried,
+      new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000).unref()),
+    ]);
+  let closed: Promise<void> | undefined;
+  const drain = async (): Promise<void> => {
+    handler.drain();
+    closing = true;
+    await wait(options.drainDelay ?? 5);
+    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    await Promise.race([ended, wait(options.drainTimeout ?? 30)]);
+    handler.stop();
+    const last = setTimeout(() => server.closeAllConnections(), 1000);
+    await ended;
+    clearTimeout(last);
+  };
+  return {
+    url: `http://${name}:${bound}`,
+    close: (now = false) => {
+      if (now) hurry();
+      closed ??= drain();
+      return closed;
+    },
+  };
+}
+
+function start(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'EADDRINUSE' ? 'something else listens there' : cause.message;
+      const message = `cannot listen on ${host}, port ${port}: ${why}`;
+      reject(new LacunaError('INVALID_ARGUMENT', message, { cause }));
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
+/** What a parsed request no longer shows, or shows in two ways. */
+function refuse({ rawHeaders, url = '' }: IncomingMessage): string | undefined {
+  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
+  const hosts = names.filter((name) => name === 'host').length;
+  if (hosts !== 1) return `the request has ${hosts} Host headers; it must have one`;
+  if (!url.startsWith('/') || url.startsWith('//')) return 'the request line must name a path';
+  return undefined;
+}
+
+function badRequest(response: ServerResponse, message: string): void {
+  const error = { message, type: 'invalid_request_error', param: null, code: null };
+  response.writeHead(400, { 'content-type': 'application/json', connection: 'close' });
+  response.end(JSON.stringify({ error }));
+}

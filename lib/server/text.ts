@@ -1,0 +1,68 @@
+/** The text of an answer as it becomes final. */
+import type { StreamDecoder, Tokenizer } from '../text/tokenizer.js';
+
+/** Text that may be sent, and whether that was all. */
+export interface Piece {
+  text: string;
+  /** A stop string ended the answer. */
+  stopped: boolean;
+}
+
+/**
+ * Cuts final tokens into text that only ever appends. Held back are the bytes of an unfinished
+ * character, and whatever a stop string may begin with; a character that is never finished is left
+ * out.
+ */
+export class AnswerText {
+  readonly #decoder: StreamDecoder;
+  readonly #stop: readonly string[];
+  #tokens = 0; // of the answer, decoded
+  #held = '';
+  #stopped = false;
+
+  /** @param stop texts that end the answer and are not part of it; none may be empty */
+  constructor(tokenizer: Tokenizer, stop: readonly string[]) {
+    this.#decoder = tokenizer.decoder();
+    this.#stop = stop;
+  }
+
+  /** How many tokens the text so far stands for, those held back included. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /**
+   * @param tokens the answer as far as it is final, from its beginning, without what ends it
+   * @param end that is all there will be
+   */
+  push(tokens: Int32Array, end = false): Piece {
+    let text = '';
+    // One by one, so that `tokens` tells which of them the text before a stop string is made of.
+    while (!this.#stopped && this.#tokens < tokens.length) {
+      this.#held += this.#decoder.push(tokens.subarray(this.#tokens, ++this.#tokens));
+      text += this.#release(false);
+    }
+    if (end && !this.#stopped) text += this.#release(true);
+    return { text, stopped: this.#stopped };
+  }
+
+  #release(all: boolean): string {
+    const held = this.#held;
+    const found = this.#stop.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
+    this.#stopped = found.length > 0;
+    const until = this.#stopped ? Math.min(...found) : all ? held.length : this.#safe(held);
+    this.#held = this.#stopped ? '' : held.slice(until);
+    return held.slice(0, until);
+  }
+
+  /** How much of the text cannot be the beginning of a stop string. */
+  #safe(text: string): number {
+    const longest = Math.max(0, ...this.#stop.map((stop) => stop.length - 1));
+    for (let at = Math.max(0, text.length - longest); at < text.length; at++) {
+      const rest = text.slice(at);
+      if (this.#stop.some((stop) => stop.startsWith(rest))) return at;
+    }
+    // Half of a surrogate pair is no text.
+    return text.length;
+  }
+}
