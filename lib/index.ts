@@ -28,6 +28,23 @@ export {
   type ConvertType,
 } from './convert/convert.js';
 
+export {
+  mixNames,
+  planTypes,
+  quantise,
+  type QuantiseOptions,
+  type Mix,
+  type PlannedType,
+  type PlanTensor,
+} from './gguf/quantise.js';
+export {
+  quantiseFile,
+  type QuantisedFile,
+  type QuantisedTensor,
+  type QuantiseFileOptions,
+} from './gguf/quantise-file.js';
+export type { TensorType } from './gguf/types.js';
+
 export { generate } from './generate.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export type { Frame } from './frames.js';
