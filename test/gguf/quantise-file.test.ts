@@ -39,6 +39,10 @@ async function decoded(path: string): Promise<Map<string, Float32Array>> {
   return values;
 }
 
+/** `toEqual` would take a minute. */
+const same = (a: Float32Array, b: Float32Array): boolean =>
+  Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
+
 const matrix = (name: string): boolean => name.endsWith('.weight') && !name.includes('norm');
 
 /** Root mean square of the differences of all matrices. */
@@ -63,9 +67,9 @@ describe('against the reference quantiser', () => {
   const full = referenceFile('golden', 'llada.F32.gguf');
   const files = goldens.filter(({ model }) => model.startsWith('llada.') && !/F32/.test(model));
   const types = files.filter(({ model }) => full ?? !/Q8_0|16/.test(model));
-  test.each(types.map((golden) => [golden.model.split('.')[1] as Mix, golden] as const))(
-    '%s loses at most 3 %% more',
-    async (type, golden) => {
+  test.each(types.map((golden) => ({ type: golden.model.split('.')[1] as Mix, golden })))(
+    '$type loses at most 3 % more',
+    async ({ type, golden }) => {
       const from = full ?? goldenPath(files.find(({ model }) => model === 'llada.Q8_0.gguf')!);
       const path = scratch.path(`reference.${type}.gguf`);
       const { rms } = await quantiseFile(from, path, { type });
@@ -97,7 +101,7 @@ describe('quantiseFile', () => {
     expect(result.tensors.map(({ to }) => to)).toEqual(after.tensors.map((tensor) => tensor.type));
     const [old, now] = [await decoded(source()), await decoded(path)];
     for (const { name, from, to, relative } of result.tensors) {
-      if (from === to) expect(now.get(name)).toEqual(old.get(name));
+      if (from === to) expect(same(now.get(name)!, old.get(name)!)).toBe(true);
       else expect(relative).toBeLessThan(0.3);
     }
     const model = await native().load(path, loadOptions).promise;
@@ -185,8 +189,9 @@ describe('quantiseFile', () => {
 
   test('a tensor of several pieces is what it is in one, and progress rises to the end', async () => {
     const from = scratch.path('large.gguf');
-    const shape = [256, 40_000];
-    const data = randomData('BF16', 256 * 40_000, 0.1, new Random(6));
+    const shape = [256, 17 * 1024];
+    const part = randomData('BF16', 256 * 1024, 0.1, new Random(6));
+    const data = Buffer.concat(Array.from({ length: 17 }, () => part));
     const tensors = [{ name: 'a.weight', type: 'BF16' as const, shape, data }];
     await writeGguf(from, { metadata: { 'general.architecture': 'none' }, tensors });
     const path = scratch.path('large.Q4_0.gguf');
@@ -202,7 +207,7 @@ describe('quantiseFile', () => {
     const direct = await encode('BF16', 'Q8_0', 256, data);
     const file = readFileSync(path);
     expect(file.subarray(file.length - direct.data.length).equals(direct.data)).toBe(true);
-    expect(seen.length).toBeGreaterThan(2);
+    expect(seen.length).toBeGreaterThan(1);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     expect(seen.at(-1)).toBe(total);
     expect(total).toBe(file.length);
