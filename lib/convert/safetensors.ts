@@ -4,20 +4,22 @@
  * JSON header, tensor data without holes). Files are taken for hostile.
  */
 import { open, readdir, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { LacunaError } from '../errors.js';
 import { bad, isObject, parseObject, readObject, show, type Json } from './folder.js';
 
 /** What a tensor's numbers are; the names are those of GGUF, too. */
 export type SourceType = 'F32' | 'F16' | 'BF16';
 
-const sourceBytes: Record<SourceType, number> = { F32: 4, F16: 2, BF16: 2 };
+const sourceTypes: readonly SourceType[] = ['F32', 'F16', 'BF16'];
 
-/** Bytes of an element of any type of the format, for the check of the layout. */
-const otherBytes: Record<string, number> = {
-  ...{ BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1 },
-  ...{ I16: 2, U16: 2, I32: 4, U32: 4, F64: 8, I64: 8, U64: 8, C64: 8 },
-};
+/** Bytes of an element of every type of the format, for the check of the layout. */
+const typeBytes = new Map([
+  ...['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0'].map((type) => [type, 1] as const),
+  ...['I16', 'U16', 'F16', 'BF16'].map((type) => [type, 2] as const),
+  ...['I32', 'U32', 'F32'].map((type) => [type, 4] as const),
+  ...['F64', 'I64', 'U64', 'C64'].map((type) => [type, 8] as const),
+]);
 
 export interface SourceTensor {
   name: string;
@@ -89,6 +91,13 @@ export class Checkpoint implements AsyncDisposable {
     }
   }
 
+  /** Throws INVALID_ARGUMENT for the path of one of the files: nobody could undo that. */
+  refuseOutput(path: string): void {
+    for (const tensor of this.tensors.values())
+      if (resolve(path) === resolve(tensor.path))
+        throw new LacunaError('INVALID_ARGUMENT', `${path} is read and cannot be written`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#files.splice(0).map((file) => file.close()));
   }
@@ -148,9 +157,17 @@ async function readHeader(path: string, file: FileHandle): Promise<SourceTensor[
     if (!isSourceType(type))
       throw new LacunaError(
         'UNSUPPORTED_TYPE',
-        `${path}: tensor ${name} is ${type}; supported are ${Object.keys(sourceBytes).join(', ')}`,
+        `${path}: tensor ${name} is ${type}; supported are ${sourceTypes.join(', ')}`,
       );
-    return { name, type, shape, size: sourceBytes[type], path, file, offset: 8 + length + begin };
+    return {
+      name,
+      type,
+      shape,
+      size: typeBytes.get(type)!,
+      path,
+      file,
+      offset: 8 + length + begin,
+    };
   });
 }
 
@@ -162,7 +179,8 @@ interface Span {
   end: number;
 }
 
-const isSourceType = (type: string): type is SourceType => Object.hasOwn(sourceBytes, type);
+const isSourceType = (type: string): type is SourceType =>
+  (sourceTypes as readonly string[]).includes(type);
 
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
@@ -177,7 +195,7 @@ function readEntry(path: string, name: string, value: unknown): Span {
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
     throw fail(`data_offsets is ${show(offsets)}, must be two whole numbers`);
   const [begin, end] = offsets;
-  const size = isSourceType(dtype) ? sourceBytes[dtype] : otherBytes[dtype];
+  const size = typeBytes.get(dtype);
   if (size === undefined)
     throw new LacunaError('UNSUPPORTED_TYPE', `${path}: tensor ${show(name)} is ${show(dtype)}`);
   const bytes = shape.reduce((product, n) => product * n, size);
