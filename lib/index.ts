@@ -24,11 +24,9 @@ export { convert, type ConvertOptions, type Converted } from './convert/convert.
 export { mixNames, type Mix } from './gguf/mixes.js';
 
 export {
-  mixNames,
   planTypes,
   quantise,
   type QuantiseOptions,
-  type Mix,
   type PlannedType,
   type PlanTensor,
 } from './gguf/quantise.js';

@@ -1,7 +1,9 @@
 /** `lacuna quantize`: a GGUF file with its matrices in other types. */
+import { rmSync } from 'node:fs';
 import { Argument, Command } from 'commander';
 import { mixNames, type Mix } from '../gguf/mixes.js';
 import { quantiseFile, type QuantisedFile, type QuantisedTensor } from '../gguf/quantise-file.js';
+import { partOf } from '../gguf/writer.js';
 import { bytes, digits3, duration, fields, table } from './format.js';
 import { sanitise } from './glyphs.js';
 import { interruptible } from './interrupt.js';
@@ -48,10 +50,12 @@ async function quantise(
     const percent = Math.floor((100 * written) / total);
     note(stderr, `quantising to ${type}: ${percent} % of ${bytes(total)}`);
   };
-  const result = await interruptible(
-    () => note(stderr, ''),
-    (signal) =>
-      quantiseFile(input, output, defined({ type, threads: flags.threads, signal, onProgress })),
+  const restore = (): void => {
+    note(stderr, '');
+    rmSync(partOf(output), { force: true }); // there only when the process is being ended
+  };
+  const result = await interruptible(restore, (signal) =>
+    quantiseFile(input, output, defined({ type, threads: flags.threads, signal, onProgress })),
   );
   if (flags.json) console.log(JSON.stringify(result, null, 2));
   else console.log(`${tensorTable(result)}\n\n${summary(result, performance.now() - start)}`);

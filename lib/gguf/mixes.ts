@@ -14,8 +14,8 @@ const firstOf =
   (part: number): Layers =>
   (layer, layers) =>
     layer < Math.floor(layers / part);
-/** The first and the last eighth, and every third between them. */
-const sensitive: Layers = (layer, layers) => {
+/** Those that suffer most: the first and the last eighth, and every third between them. */
+export const sensitive: Layers = (layer, layers) => {
   const eighth = Math.floor(layers / 8);
   return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2;
 };
