@@ -40,12 +40,12 @@ Examples:
     demoCommand(),
     inspectCommand(),
     convertCommand(),
+    quantiseCommand(),
     devicesCommand(),
     benchCommand(),
     compareCommand(),
     calibrateCommand(),
     backgroundCommand(),
-    quantiseCommand(),
   ];
   for (const command of commands) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));

@@ -17,7 +17,6 @@ interface QuantiseFlags {
 
 export function quantiseCommand(): Command {
   return new Command('quantize')
-    .alias('quantise')
     .description('Writes a GGUF file with its matrices in other types, and says what each loses.')
     .summary('write a GGUF file with its matrices in other types')
     .argument('<input>', 'GGUF file, best F32, F16 or BF16; of a split model any part')

@@ -29,7 +29,7 @@ test('a table of what every matrix loses, and a file that runs', () => {
 });
 
 test('--json has all numbers', () => {
-  const { stdout } = lacuna(['quantise', source, output, 'Q8_0', '--json', '--threads', '1']);
+  const { stdout } = lacuna(['quantize', source, output, 'Q8_0', '--json', '--threads', '1']);
   const result = JSON.parse(stdout) as { type: string; rms: number; tensors: object[] };
   expect(result).toMatchObject({ type: 'Q8_0', path: output });
   expect(result.rms).toBeGreaterThan(0);
