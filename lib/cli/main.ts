@@ -13,6 +13,7 @@ import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
+import { quantiseCommand } from './quantise.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 
@@ -44,6 +45,7 @@ Examples:
     compareCommand(),
     calibrateCommand(),
     backgroundCommand(),
+    quantiseCommand(),
   ];
   for (const command of commands) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));

@@ -8,7 +8,9 @@ export type TypedValue =
   | { type: ScalarType; value: ScalarValue }
   | { type: 'string'; value: string }
   | { type: 'array'; element: ScalarType; value: ArrayLike<ScalarValue> }
-  | { type: 'array'; element: 'string'; value: readonly string[] };
+  | { type: 'array'; element: 'string'; value: readonly string[] }
+  /** Type and value as they lie in another file. */
+  | { type: 'raw'; value: Uint8Array };
 
 /**
  * A metadata value. Plain JavaScript values get the usual type: string; boolean; a whole number u32,
@@ -128,7 +130,9 @@ function checkRange(key: string, type: ScalarType, value: ScalarValue): void {
 /** Appends type and value of one key. Throws INVALID_ARGUMENT when they do not agree. */
 export function writeValue(out: ByteWriter, key: string, value: MetadataValue): void {
   const typed = infer(key, value);
-  if (typed.type === 'string') {
+  if (typed.type === 'raw') {
+    out.raw(typed.value);
+  } else if (typed.type === 'string') {
     out.scalar('u32', stringTypeId);
     out.string(typed.value);
   } else if (typed.type === 'array') {

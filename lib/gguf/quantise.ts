@@ -5,7 +5,7 @@ import { tensorTypes, type TensorType } from './types.js';
 
 export { mixNames, planTypes, type Mix, type PlannedType, type PlanTensor } from './mixes.js';
 
-export interface EncodeOptions {
+export interface QuantiseOptions {
   /** Default: as many as cores. Results do not depend on it. */
   threads?: number;
   /** Ends the work with `ABORTED`. */
@@ -32,7 +32,7 @@ export async function quantise(
   type: TensorType,
   values: Float32Array,
   columns: number,
-  options: EncodeOptions = {},
+  options: QuantiseOptions = {},
 ): Promise<Uint8Array> {
   const { name = 'values', first = 0 } = options;
   if (!Object.hasOwn(tensorTypes, type))
@@ -65,7 +65,7 @@ export async function encode(
   to: TensorType,
   columns: number,
   data: Uint8Array,
-  { threads = 0, signal, name = 'values', first = 0 }: EncodeOptions = {},
+  { threads = 0, signal, name = 'values', first = 0 }: QuantiseOptions = {},
 ): Promise<NativeEncoded> {
   const encoded = await finish(() => native().encode(from, to, columns, data, threads), signal);
   if (encoded.bad < 0) return encoded;

@@ -210,6 +210,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect>(env, "inspect"));
     exports.Set("encode", Napi::Function::New<encode>(env, "encode"));
+    exports.Set("layout", Napi::Function::New<layout>(env, "layout"));
     exports.Set("load", Napi::Function::New<load>(env, "load"));
     exports.Set("cancel", Napi::Function::New<cancel>(env, "cancel"));
     exports.Set("weightsHeld", Napi::Function::New<weightsHeld>(env, "weightsHeld"));

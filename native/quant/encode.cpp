@@ -21,10 +21,10 @@ void writeCodes(const Grouped<N>& x, const PerGroup<N>& scale, const PerGroup<N>
                 uint8_t* code) {
   PerGroup<N> inverse;
   inverses<N>(scale, inverse);
+  PerGroup<N> codes;
   for (int i = 0; i < N; ++i) {
-    int codes[groupsOf<N>];
-    for (int g = 0; g < groupsOf<N>; ++g)
-      codes[g] = Grid::code((x[i][g] - minimum[g]) * inverse[g]);
+    for (int g = 0; g < groupsOf<N>; ++g) codes[g] = (x[i][g] - minimum[g]) * inverse[g];
+    Grid::codes(codes);
     for (int g = 0; g < groupsOf<N>; ++g) code[g * N + i] = static_cast<uint8_t>(codes[g]);
   }
 }
@@ -180,7 +180,7 @@ void refinePairs(const Grouped<N>& x, Pairs<N>& fit, Rest (&rest)[superblocks]) 
   for (int i = 0; i < N; ++i)
     for (int g = 0; g < groups; ++g) sum[g] += x[i][g];
   for (int move = 0; move < 9; ++move) {
-    PerGroup<N> l, k, value, inverse, shift, error{}, q1{}, qq{}, xq{};
+    PerGroup<N> l, k, q, value, inverse, shift, error{}, q1{}, qq{}, xq{};
     for (int g = 0; g < groups; ++g) {
       l[g] = clamped(fit.scale[g] + static_cast<float>(move % 3 - 1), 0, Top);
       k[g] = clamped(fit.minimum[g] + static_cast<float>(move / 3 - 1), 0, Top);
@@ -188,16 +188,17 @@ void refinePairs(const Grouped<N>& x, Pairs<N>& fit, Rest (&rest)[superblocks]) 
     times<N>(fit.d, l, value);
     times<N>(fit.m, k, shift);
     inverses<N>(value, inverse);
-    for (int i = 0; i < N; ++i)
+    for (int i = 0; i < N; ++i) {
+      for (int g = 0; g < groups; ++g) q[g] = (x[i][g] + shift[g]) * inverse[g];
+      Even<0, Max>::nearest(q);
       for (int g = 0; g < groups; ++g) {
-        const float y = x[i][g] + shift[g];
-        const float q = roundEven(clamped(y * inverse[g], 0, Max));
-        const float left = y - value[g] * q;
+        const float left = x[i][g] + shift[g] - value[g] * q[g];
         error[g] += left * left;
-        q1[g] += q;
-        qq[g] += q * q;
-        xq[g] += x[i][g] * q;
+        q1[g] += q[g];
+        qq[g] += q[g] * q[g];
+        xq[g] += x[i][g] * q[g];
       }
+    }
     for (int g = 0; g < groups; ++g) {
       const bool better = error[g] < best[g];
       best[g] = better ? error[g] : best[g];
@@ -313,7 +314,8 @@ void encodeQuantised(Type type, const float* src, int64_t n, uint8_t* dst) {
   }
 }
 
-void encodeWords(const float* src, int64_t n, uint8_t* dst, uint16_t (*word)(float)) {
+template <class Word>
+void encodeWords(const float* src, int64_t n, uint8_t* dst, const Word& word) {
   for (int64_t i = 0; i < n; ++i) {
     const uint16_t bits = word(src[i]);
     std::memcpy(dst + 2 * i, &bits, sizeof bits);
@@ -325,8 +327,8 @@ void encodeWords(const float* src, int64_t n, uint8_t* dst, uint16_t (*word)(flo
 void encodeRow(Type type, const float* src, int64_t n, uint8_t* dst) {
   switch (type) {
     case Type::f32: std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float)); break;
-    case Type::f16: encodeWords(src, n, dst, floatToHalf); break;
-    case Type::bf16: encodeWords(src, n, dst, floatToBfloat); break;
+    case Type::f16: encodeWords(src, n, dst, [](float x) { return floatToHalf(x); }); break;
+    case Type::bf16: encodeWords(src, n, dst, [](float x) { return floatToBfloat(x); }); break;
     default: encodeQuantised(type, src, n, dst);
   }
 }

@@ -1,5 +1,7 @@
 #pragma once
-#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 
 #include "quant.h"
 
@@ -39,36 +41,70 @@ inline float clamped(float value, float low, float high) {
 }
 
 // ---- Grids: the numbers that codes stand for, times the scale
-// --------------------------------------
+// -------------------------------------
+
+// Both limits in one expression would be jumps to compilers, which see that the first decides the
+// second, and jumps have no vectors.
+template <int L>
+void limit(float (&values)[L], float low, float high) {
+  for (int g = 0; g < L; ++g) values[g] = values[g] > low ? values[g] : low;
+  for (int g = 0; g < L; ++g) values[g] = values[g] < high ? values[g] : high;
+}
 
 template <int Low, int High, int Zero = -Low>
 struct Even {  // Low … High; code Zero stands for 0
   static constexpr float low = Low;
   static constexpr float steps = -Low;  // between 0 and low
-  static float nearest(float value) { return roundEven(clamped(value, Low, High)); }
-  static int code(float value) { return static_cast<int>(nearest(value)) + Zero; }
+  template <int L>
+  static void nearest(float (&values)[L]) {
+    limit(values, Low, High);
+    for (int g = 0; g < L; ++g) values[g] = roundEven(values[g]);
+  }
+  template <int L>
+  static void codes(float (&values)[L]) {
+    nearest(values);
+    for (int g = 0; g < L; ++g) values[g] += Zero;
+  }
 };
+
+// What entry(k) is for the level k that is nearest to a number, by quarters from the first level
+// on. Middles between levels are multiples of ½, so that a quarter has one nearest level.
+inline constexpr int quarters = 4 * (nonlinearLevels[15] - nonlinearLevels[0]) + 1;
+
+template <class Entry>
+constexpr std::array<float, quarters> byQuarters(const Entry& entry) {
+  std::array<float, quarters> table{};
+  for (int i = 0, k = 0; i < quarters; ++i) {
+    const int doubled = 2 * nonlinearLevels[0] + i / 2;  // the number below, times 2
+    while (k < 15 && doubled >= nonlinearLevels[k] + nonlinearLevels[k + 1]) ++k;
+    table[static_cast<size_t>(i)] = entry(k);
+  }
+  return table;
+}
+
+inline constexpr auto bellLevels =
+    byQuarters([](int k) { return static_cast<float>(nonlinearLevels[k]); });
+inline constexpr auto bellCodes = byQuarters([](int k) { return static_cast<float>(k); });
 
 struct Bell {  // nonlinearLevels
   static constexpr float low = nonlinearLevels[0];
   static constexpr float steps = 8;
-  static float nearest(float value) {
-    float level = nonlinearLevels[0];
-    for (int k = 1; k < 16; ++k) {
-      const float step = nonlinearLevels[k] - nonlinearLevels[k - 1];
-      level += value > middle(k) ? step : 0;
-    }
-    return level;
+  template <int L>
+  static void nearest(float (&values)[L]) {
+    lookUp(values, bellLevels);
   }
-  static int code(float value) {
-    int index = 0;
-    for (int k = 1; k < 16; ++k) index += value > middle(k) ? 1 : 0;
-    return index;
+  template <int L>
+  static void codes(float (&values)[L]) {
+    lookUp(values, bellCodes);
   }
 
  private:
-  static constexpr float middle(int k) {
-    return 0.5f * static_cast<float>(nonlinearLevels[k - 1] + nonlinearLevels[k]);
+  template <int L>
+  static void lookUp(float (&values)[L], const std::array<float, quarters>& table) {
+    int index[L];
+    limit(values, low, nonlinearLevels[15]);
+    for (int g = 0; g < L; ++g) index[g] = static_cast<int>(4 * (values[g] - low));
+    for (int g = 0; g < L; ++g) values[g] = table[static_cast<size_t>(index[g])];
   }
 };
 
@@ -83,12 +119,15 @@ struct ScaleSums {
 template <class Grid, int N>
 ScaleSums<N> scaleSums(const Grouped<N>& x, const PerGroup<N>& inverse) {
   ScaleSums<N> sums;
-  for (int i = 0; i < N; ++i)
+  PerGroup<N> q;
+  for (int i = 0; i < N; ++i) {
+    for (int g = 0; g < groupsOf<N>; ++g) q[g] = x[i][g] * inverse[g];
+    Grid::nearest(q);
     for (int g = 0; g < groupsOf<N>; ++g) {
-      const float q = Grid::nearest(x[i][g] * inverse[g]);
-      sums.xq[g] += x[i][g] * q;
-      sums.qq[g] += q * q;
+      sums.xq[g] += x[i][g] * q[g];
+      sums.qq[g] += q[g] * q[g];
     }
+  }
   return sums;
 }
 
@@ -165,15 +204,16 @@ void fitOffsets(const Grouped<N>& x, int trials, float reach, PerGroup<N>& scale
     best[g] = minimum[g] * (2 * sum[g] - N * minimum[g]);
   }
   const auto attempt = [&] {
-    PerGroup<N> q1{}, qq{}, xq{};
-    for (int i = 0; i < N; ++i)
+    PerGroup<N> q, q1{}, qq{}, xq{};
+    for (int i = 0; i < N; ++i) {
+      for (int g = 0; g < groups; ++g) q[g] = (x[i][g] - low[g] - shift[g]) * inverse[g];
+      Even<0, Max>::nearest(q);
       for (int g = 0; g < groups; ++g) {
-        const float y = x[i][g] - low[g];
-        const float q = roundEven(clamped((y - shift[g]) * inverse[g], 0, Max));
-        q1[g] += q;
-        qq[g] += q * q;
-        xq[g] += y * q;
+        q1[g] += q[g];
+        qq[g] += q[g] * q[g];
+        xq[g] += (x[i][g] - low[g]) * q[g];
       }
+    }
     for (int g = 0; g < groups; ++g) {
       const float spread = N * qq[g] - q1[g] * q1[g];
       float s = spread > 0 ? (N * xq[g] - sum[g] * q1[g]) / spread : 0;

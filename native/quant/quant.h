@@ -96,21 +96,19 @@ inline float bfloatToFloat(uint16_t bfloat) {
 // To nearest, ties to even, as long as |value| < 2^22. Plain arithmetic, for loops to vectorise.
 inline float roundEven(float value) { return value + 0x1.8p23f - 0x1.8p23f; }
 
-// To nearest, ties to even; too large: infinity.
+// To nearest, ties to even; too large: infinity. Without branches on the value, as halfToFloat.
 inline uint16_t floatToHalf(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value), rest = bits & 0x7fffffff;
-  const uint32_t sign = bits >> 16 & 0x8000;
-  uint32_t half;
-  if (rest > 0x7f800000) {
-    half = 0x7e00;
-  } else if (rest >= 0x477ff000) {  // rounds to 65536 or more
-    half = 0x7c00;
-  } else if (rest < 0x38800000) {  // below 2^-14: steps of 2^-24
-    half = static_cast<uint32_t>(roundEven(std::bit_cast<float>(rest) * 0x1p24f));
-  } else {
-    half = (rest - (112u << 23) + 0xfff + (rest >> 13 & 1)) >> 13;
-  }
-  return static_cast<uint16_t>(sign | half);
+  const uint32_t normal = (rest - (112u << 23) + 0xfff + (rest >> 13 & 1)) >> 13;
+  // Below 2^-14 in steps of 2^-24: the sum's last bits are the whole number.
+  const uint32_t small =
+      std::bit_cast<uint32_t>(std::bit_cast<float>(rest) * 0x1p24f + 0x1.8p23f) & 0x7ff;
+  const auto mask = [](bool set) { return uint32_t{0} - static_cast<uint32_t>(set); };
+  const uint32_t isSmall = mask(rest < 0x38800000), isLarge = mask(rest >= 0x477ff000);
+  const uint32_t isNan = mask(rest > 0x7f800000);
+  const uint32_t finite = (small & isSmall) | (normal & ~isSmall);
+  const uint32_t half = (finite & ~isLarge) | (0x7c00 & isLarge) | (0x0200 & isNan);
+  return static_cast<uint16_t>(half | (bits >> 16 & 0x8000));
 }
 
 // To nearest, ties to even.
