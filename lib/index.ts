@@ -20,6 +20,24 @@ export type {
   NativeValue as MetadataValue,
 } from './native.js';
 
+export { convert, type ConvertOptions, type Converted } from './convert/convert.js';
+export { mixNames, type Mix } from './gguf/mixes.js';
+
+export {
+  planTypes,
+  quantise,
+  type QuantiseOptions,
+  type PlannedType,
+  type PlanTensor,
+} from './gguf/quantise.js';
+export {
+  quantiseFile,
+  type QuantisedFile,
+  type QuantisedTensor,
+  type QuantiseFileOptions,
+} from './gguf/quantise-file.js';
+export type { TensorType } from './gguf/types.js';
+
 export { generate } from './generate.js';
 export { Batch, type BatchForward, type BatchOptions } from './batch.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';

@@ -217,13 +217,49 @@ export interface NativePeak {
   f32: number;
 }
 
+/** Where everything lies in a file; of a split one all parts. */
+export interface NativeLayout {
+  /** Paths of the files. */
+  parts: string[];
+  /** Keys in file order, each with its type and value as they lie in the file. */
+  metadata: [key: string, value: Uint8Array][];
+  /** `offset`: of the first byte in file number `part`. */
+  tensors: (NativeTensor & { part: number; offset: number })[];
+  /** `general.alignment`, where the file has it. */
+  alignment?: number;
+}
+
+/** Tensor data as another type. */
+export interface NativeEncoded {
+  data: Uint8Array;
+  /** Σ value² */
+  power: number;
+  /** Σ (value − decoded value)² */
+  error: number;
+  /** First value that is not finite or that the type cannot hold, −1 if all are well. */
+  bad: number;
+}
+
 export interface NativeBinding {
   /** ISAs usable on this machine, best first. */
   isas(): string[];
   /** Of every usable ISA, best first. `threads` 0: as many as cores. */
   peaks(threads: number): NativeTask<NativePeak[]>;
   inspect(path: string, lengths?: Int32Array): NativeTask<NativeFile>;
+  layout(path: string): NativeTask<NativeLayout>;
   devices(): NativeTask<NativeDevices>;
+  /**
+   * Decodes rows of one tensor type and encodes them as another; the same type is copied.
+   * @param data whole rows of `columns` elements; copied at once
+   * @param threads 0: as many as cores
+   */
+  encode(
+    from: string,
+    to: string,
+    columns: number,
+    data: Uint8Array,
+    threads: number,
+  ): NativeTask<NativeEncoded>;
   /** A `progress` that throws ends the loading with that error. */
   load(
     path: string,

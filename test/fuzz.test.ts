@@ -50,6 +50,7 @@ test(`${count} damaged GGUF files end in an error or a model`, { timeout: 600_00
   // A failing mutation makes the program, and so this call, fail; its file stays in the folder.
   const { stdout } = await promisify(execFile)(program, [folder, String(count)]);
   console.log(stdout);
+  expect(stdout).toMatch(/^\d{3} checks of the encoders$/m);
   expect(stdout).toContain(`${count} mutations`);
   expect(stdout).toContain(' 0 failures');
   await rm(folder, { recursive: true });

@@ -6,12 +6,14 @@ import { backgroundCommand } from './background.js';
 import { benchCommand } from './bench.js';
 import { calibrateCommand } from './calibrate.js';
 import { compareCommand } from './compare.js';
+import { convertCommand } from './convert.js';
 import { demoCommand } from './demo.js';
 import { devicesCommand } from './devices.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
+import { quantiseCommand } from './quantise.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 import { serveCommand } from './serve.js';
@@ -38,6 +40,8 @@ Examples:
     replayCommand(),
     demoCommand(),
     inspectCommand(),
+    convertCommand(),
+    quantiseCommand(),
     devicesCommand(),
     benchCommand(),
     compareCommand(),

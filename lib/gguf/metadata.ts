@@ -8,7 +8,9 @@ export type TypedValue =
   | { type: ScalarType; value: ScalarValue }
   | { type: 'string'; value: string }
   | { type: 'array'; element: ScalarType; value: ArrayLike<ScalarValue> }
-  | { type: 'array'; element: 'string'; value: readonly string[] };
+  | { type: 'array'; element: 'string'; value: readonly string[] }
+  /** Type and value as they lie in another file. */
+  | { type: 'raw'; value: Uint8Array };
 
 /**
  * A metadata value. Plain JavaScript values get the usual type: string; boolean; a whole number u32,
@@ -22,6 +24,8 @@ export const f32 = (value: number): TypedValue => ({ type: 'f32', value });
 export const u64 = (value: number | bigint): TypedValue => ({ type: 'u64', value: BigInt(value) });
 
 const invalid = (message: string): LacunaError => new LacunaError('INVALID_ARGUMENT', message);
+
+const utf8 = new TextEncoder(); // one for all 126,464 tokens of a vocabulary
 
 /** Little-endian bytes that grow. */
 export class ByteWriter {
@@ -61,9 +65,10 @@ export class ByteWriter {
   }
 
   string(text: string): void {
-    const encoded = new TextEncoder().encode(text);
-    this.scalar('u64', encoded.length);
-    this.raw(encoded);
+    this.#reserve(8 + 3 * text.length);
+    const { written } = utf8.encodeInto(text, this.#bytes.subarray(this.#length + 8));
+    this.scalar('u64', written);
+    this.#length += written;
   }
 
   raw(bytes: Uint8Array): void {
@@ -73,15 +78,19 @@ export class ByteWriter {
 
   /** Makes room and returns the place of it. */
   #grow(bytes: number): number {
+    this.#reserve(bytes);
     const at = this.#length;
     this.#length += bytes;
-    if (this.#length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
-    }
     return at;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    grown.set(this.#bytes);
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
   }
 }
 
@@ -109,16 +118,21 @@ function inferNumber(key: string, value: number): ScalarType {
 function checkRange(key: string, type: ScalarType, value: ScalarValue): void {
   if (type === 'f32' || type === 'f64' || type === 'bool') return;
   const bits = 8 * scalarTypes[type].bytes;
-  const fits = (n: bigint): boolean =>
-    (type.startsWith('i') ? BigInt.asIntN(bits, n) : BigInt.asUintN(bits, n)) === n;
-  if ((typeof value === 'number' && !Number.isInteger(value)) || !fits(BigInt(value)))
+  const signed = type.startsWith('i');
+  const least = signed ? -(2 ** (bits - 1)) : 0;
+  // 2^63 and 2^64 are numbers, too, and bigints compare with them exactly.
+  const number = typeof value === 'boolean' ? Number(value) : value;
+  const fits = number >= least && number < least + 2 ** bits;
+  if ((typeof value === 'number' && !Number.isInteger(value)) || !fits)
     throw invalid(`Key ${key}: ${value} does not fit ${type}`);
 }
 
 /** Appends type and value of one key. Throws INVALID_ARGUMENT when they do not agree. */
 export function writeValue(out: ByteWriter, key: string, value: MetadataValue): void {
   const typed = infer(key, value);
-  if (typed.type === 'string') {
+  if (typed.type === 'raw') {
+    out.raw(typed.value);
+  } else if (typed.type === 'string') {
     out.scalar('u32', stringTypeId);
     out.string(typed.value);
   } else if (typed.type === 'array') {

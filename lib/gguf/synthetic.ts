@@ -1,5 +1,6 @@
 import { LacunaError } from '../errors.js';
 import { byteTokens } from './byte-tokens.js';
+import { sensitive } from './mixes.js';
 import { Random, WeightPool, randomData } from './random.js';
 import { fileTypes, tensorTypes, type FileType, type TensorType } from './types.js';
 import { f32, writeGguf, type GgufTensor, type MetadataValue } from './writer.js';
@@ -323,19 +324,13 @@ function planLayer(
   );
 }
 
-/**
- * In llama.cpp's Q4_K_M the head, and in the first and last eighth of the layers and every third
- * between them the value and down matrices, are Q6_K; the rest is Q4_K.
- */
+/** As the mix of that name; its rules that ask for the whole model do not matter here. */
 function typeOf(type: FileType, name: string, layers: number): TensorType {
   if (type !== 'Q4_K_M') return type;
   if (name === 'output') return 'Q6_K';
   const [, layer, matrix] = /^blk\.(\d+)\.(.*)$/.exec(name) ?? [];
-  if (!['attn_v', 'ffn_down', 'ffn_down_exps'].includes(matrix)) return 'Q4_K';
-  const eighth = Math.floor(layers / 8);
-  const i = Number(layer);
-  const fine = i < eighth || i >= Math.floor((7 * layers) / 8) || (i - eighth) % 3 === 2;
-  return fine ? 'Q6_K' : 'Q4_K';
+  const finer = ['attn_v', 'ffn_down', 'ffn_down_exps'].includes(matrix);
+  return finer && sensitive(Number(layer), layers) ? 'Q6_K' : 'Q4_K';
 }
 
 function fitting(type: TensorType, cols: number): TensorType {

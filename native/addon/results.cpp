@@ -127,7 +127,9 @@ Napi::Value metadataValue(Napi::Env env, const Value& value) {
   return numbers;
 }
 
-Napi::Object tensor(Napi::Env env, const TensorView& view) {
+}  // namespace
+
+Napi::Object toJs(Napi::Env env, const TensorView& view) {
   std::vector<int64_t> dims{view.cols};
   if (view.rows > 1 || view.depth > 1) dims.push_back(view.rows);
   if (view.depth > 1) dims.push_back(view.depth);
@@ -141,8 +143,6 @@ Napi::Object tensor(Napi::Env env, const TensorView& view) {
   object.Set("bytes", number(env, static_cast<double>(view.bytes)));
   return object;
 }
-
-}  // namespace
 
 Napi::Value toJs(Napi::Env env, std::span<const int32_t> values) { return typed(env, values); }
 Napi::Value toJs(Napi::Env env, std::span<const float> values) { return typed(env, values); }
@@ -189,7 +189,7 @@ Napi::Object toJs(Napi::Env env, const Gguf& file) {
   Napi::Object metadata = Napi::Object::New(env);
   for (const auto& [key, value] : file.metadata()) define(metadata, key, metadataValue(env, value));
   Napi::Array tensors = Napi::Array::New(env, file.tensors().size());
-  for (uint32_t i = 0; i < tensors.Length(); i++) tensors.Set(i, tensor(env, file.tensors()[i]));
+  for (uint32_t i = 0; i < tensors.Length(); i++) tensors.Set(i, toJs(env, file.tensors()[i]));
   Napi::Object object = Napi::Object::New(env);
   object.Set("path", file.path());
   object.Set("version", file.version());

@@ -18,6 +18,7 @@ Napi::Value toJs(Napi::Env env, std::span<const double> values);
 // `file` gives the number of parameters.
 Napi::Object toJs(Napi::Env env, const ModelSpec& spec, const Gguf& file);
 Napi::Object toJs(Napi::Env env, const Gguf& file);
+Napi::Object toJs(Napi::Env env, const TensorView& tensor);
 Napi::Object toJs(Napi::Env env, const StepResult& result, double totalMilliseconds);
 
 }  // namespace lacuna::addon

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "../error.h"
@@ -129,11 +130,28 @@ size_t Gguf::fileBytes() const {
   return bytes;
 }
 
+std::vector<std::string> Gguf::partPaths() const {
+  std::vector<std::string> paths;
+  for (const Part& part : parts->files) paths.push_back(part.path);
+  return paths;
+}
+
 const std::vector<TensorView>& Gguf::tensors() const { return parts->tensors; }
 
 const TensorView* Gguf::find(std::string_view name) const {
   const auto found = parts->tensorIndex.find(name);
   return found == parts->tensorIndex.end() ? nullptr : &parts->tensors[found->second];
+}
+
+std::pair<size_t, size_t> Gguf::place(const TensorView& tensor) const {
+  const std::less<> before;
+  for (size_t i = 0; i < parts->files.size(); ++i) {
+    const Mapping& mapping = parts->files[i].mapping;
+    const uint8_t *begin = mapping.data(), *end = begin + mapping.size();
+    if (!before(tensor.data, begin) && before(tensor.data, end))
+      return {i, static_cast<size_t>(tensor.data - begin)};
+  }
+  throw Error(Code::internal, "tensor " + quoted(tensor.name) + " is in no part of its file");
 }
 
 const std::vector<std::pair<std::string, Value>>& Gguf::metadata() const {

@@ -71,9 +71,12 @@ class Gguf {
   const std::string& path() const;
   uint32_t version() const;
   size_t fileBytes() const;  // of all parts
+  std::vector<std::string> partPaths() const;
 
   const std::vector<TensorView>& tensors() const;       // in file order
   const TensorView* find(std::string_view name) const;  // nullptr when absent
+  // Number of the part that holds a tensor, and its first byte's offset in it.
+  std::pair<size_t, size_t> place(const TensorView& tensor) const;
 
   const std::vector<std::pair<std::string, Value>>& metadata() const;  // in file order
   const Value* value(std::string_view key) const;                      // nullptr when absent

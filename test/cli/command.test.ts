@@ -16,6 +16,7 @@ const commands = [
   'compare',
   'calibrate',
   'background',
+  'quantize',
 ];
 
 describe('help and usage', () => {
