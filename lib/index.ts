@@ -21,7 +21,6 @@ export type {
 } from './native.js';
 
 export { convert, type ConvertOptions, type Converted } from './convert/convert.js';
-export { mixNames, type Mix } from './gguf/mixes.js';
 
 export {
   planTypes,

@@ -1,33 +1,43 @@
 /** Tensor data from a checkpoint to a GGUF file, a piece at a time. */
+import { oneAhead } from '../gguf/one-ahead.js';
 import { encode, pieceElements } from '../gguf/quantise.js';
 import type { TensorType } from '../gguf/types.js';
 import type { Planned } from './tensors.js';
 import { readBytes } from './safetensors.js';
 
 /**
- * The data of a tensor in `type`, whose blocks must fit a row. In memory are some 4 M elements, or a
- * row or head if that is more.
+ * The data of a tensor in `type`, whose blocks must fit a row; while a piece is written, the next one is
+ * read and encoded. A piece is some 4 M elements, or a row or head if that is more.
  */
 export async function* tensorData(
   tensor: Planned,
   type: TensorType,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (const source of tensor.sources) {
+  yield* oneAhead(pieces(tensor, type, signal));
+}
+
+function* pieces(
+  { sources, headRows }: Planned,
+  type: TensorType,
+  signal?: AbortSignal,
+): Iterable<() => Promise<Uint8Array>> {
+  for (const source of sources) {
     const rows = source.shape[0];
     const columns = source.shape.length === 2 ? source.shape[1] : 1;
     const rowBytes = columns * source.size;
-    const group = Math.max(1, tensor.headRows);
+    const group = Math.max(1, headRows);
     const step = group * Math.max(1, Math.floor(pieceElements / (group * columns)));
     const name = `${source.path}: tensor ${source.name}`;
-    for (let row = 0; row < rows; row += step) {
-      const n = Math.min(step, rows - row);
-      let bytes = await readBytes(source, source.offset + row * rowBytes, n * rowBytes);
-      if (tensor.headRows > 0) bytes = interleaveHeads(bytes, tensor.headRows, rowBytes);
-      const first = row * columns;
-      if (source.type === type) yield bytes;
-      else yield (await encode(source.type, type, columns, bytes, { signal, name, first })).data;
-    }
+    for (let row = 0; row < rows; row += step)
+      yield async () => {
+        const n = Math.min(step, rows - row);
+        let bytes = await readBytes(source, source.offset + row * rowBytes, n * rowBytes);
+        if (headRows > 0) bytes = interleaveHeads(bytes, headRows, rowBytes);
+        if (source.type === type) return bytes;
+        const options = { signal, name, first: row * columns };
+        return (await encode(source.type, type, columns, bytes, options)).data;
+      };
   }
 }
 

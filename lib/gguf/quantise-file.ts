@@ -4,6 +4,7 @@ import { LacunaError } from '../errors.js';
 import { finish, native, type NativeEncoded, type NativeLayout } from '../native.js';
 import { abortSignal, integer, invalid, knownKeys, oneOf, string } from '../validate.js';
 import { mixes, mixNames, planTypes, type Mix, type PlannedType } from './mixes.js';
+import { oneAhead } from './one-ahead.js';
 import { encode, pieceElements } from './quantise.js';
 import { tensorTypes, type TensorType } from './types.js';
 import { writeGguf, type GgufTensor, type MetadataValue } from './writer.js';
@@ -166,19 +167,13 @@ async function* tensorData(
     const where = { name: `${sources.paths[part]}: tensor ${name}`, first };
     return encode(from, to, columns, data, { ...options, ...where });
   };
-  let next: Promise<NativeEncoded> | undefined;
-  try {
-    next = piece(0);
-    for (let first = 0; next; first += step) {
-      const { data, power, error } = await next;
-      sums.power += power;
-      sums.error += error;
-      next = first + step < elements ? piece(first + step) : undefined;
-      yield data;
-    }
-  } finally {
-    // Whoever stops reading still waits for the file to be let go; why it failed no longer matters.
-    await next?.catch(() => {});
+  function* pieces(): Iterable<() => Promise<NativeEncoded>> {
+    for (let first = 0; first < elements; first += step) yield () => piece(first);
+  }
+  for await (const { data, power, error } of oneAhead(pieces())) {
+    sums.power += power;
+    sums.error += error;
+    yield data;
   }
 }
 
