@@ -12,6 +12,7 @@ import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
+import { parallelbenchCommand } from './parallelbench.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 
@@ -42,6 +43,7 @@ Examples:
     compareCommand(),
     calibrateCommand(),
     backgroundCommand(),
+    parallelbenchCommand(),
   ];
   for (const command of commands) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));

@@ -16,6 +16,7 @@ const commands = [
   'compare',
   'calibrate',
   'background',
+  'parallelbench',
 ];
 
 describe('help and usage', () => {
