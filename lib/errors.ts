@@ -2,9 +2,11 @@
  * What went wrong, as a stable string that programs may compare with.
  *
  * - `BAD_GGUF`: the file is damaged, truncated, or lacks a key or tensor that it must have.
+ * - `BAD_CHECKPOINT`: a Hugging Face folder is damaged, contradicts itself, or lacks a file, key or
+ *   tensor that it must have.
  * - `FILE_ERROR`: a file cannot be opened, read, mapped or written.
- * - `UNSUPPORTED_ARCHITECTURE`: a valid GGUF file of an architecture that Lacuna cannot run.
- * - `UNSUPPORTED_TYPE`: a tensor type that Lacuna cannot decode.
+ * - `UNSUPPORTED_ARCHITECTURE`: a valid file of an architecture, or with a part, that Lacuna cannot run.
+ * - `UNSUPPORTED_TYPE`: a tensor type that Lacuna cannot decode or write.
  * - `UNSUPPORTED_TOKENIZER`: a tokenizer model, pre-tokenizer or vocabulary that Lacuna cannot use.
  * - `BAD_TEMPLATE`: a chat template is missing, does not parse, or refuses the messages.
  * - `OUT_OF_MEMORY`: memory of the device or of the host is used up.
@@ -19,6 +21,7 @@
  */
 export type LacunaErrorCode =
   | 'BAD_GGUF'
+  | 'BAD_CHECKPOINT'
   | 'FILE_ERROR'
   | 'UNSUPPORTED_ARCHITECTURE'
   | 'UNSUPPORTED_TYPE'

@@ -20,6 +20,14 @@ export type {
   NativeValue as MetadataValue,
 } from './native.js';
 
+export {
+  convert,
+  convertTypes,
+  type ConvertOptions,
+  type Converted,
+  type ConvertType,
+} from './convert/convert.js';
+
 export { generate } from './generate.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export type { Frame } from './frames.js';

@@ -125,7 +125,8 @@ function deviceAndCard(device: unknown): Pick<NativeLoadOptions, 'device' | 'car
     : { device: named, card: 0 };
 }
 
-function attentionBlock(attention: NonNullable<LoadOptions['attention']>): number {
+/** @internal 0 full, 1 causal, n block-causal. */
+export function attentionBlock(attention: NonNullable<LoadOptions['attention']>): number {
   if (attention === 'full') return 0;
   if (attention === 'causal') return 1;
   const right = "'full', 'causal', { blockCausal: n } or 'block-causal:n'";

@@ -1,4 +1,4 @@
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { LacunaError } from '../errors.js';
 import { ByteWriter, writeValue, type MetadataValue } from './metadata.js';
 import { tensorBytes, tensorTypes, type TensorType } from './types.js';
@@ -23,36 +23,54 @@ export interface GgufContents {
   alignment?: number;
 }
 
+export interface WriteOptions {
+  /** Ends the writing with `ABORTED`. */
+  signal?: AbortSignal;
+  /** Bytes of the file: after every piece, and at the end `written === total`. */
+  onProgress?: (progress: { written: number; total: number }) => void;
+}
+
 const invalid = (message: string): LacunaError => new LacunaError('INVALID_ARGUMENT', message);
 
 const roundUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 
 /**
  * Writes a GGUF file, version 3, in the layout that every GGUF tool reads: header, metadata in the
- * order of the object's keys, tensor list, tensor data.
+ * order of the object's keys, tensor list, tensor data. It grows as `<path>.part` and gets its name
+ * when it is whole, so that a file at `path` is never half of one.
  *
  * @returns bytes written
  * @throws LacunaError INVALID_ARGUMENT (a tensor whose shape, type and data do not agree),
- * FILE_ERROR; nothing is left at `path` then
+ * FILE_ERROR, ABORTED, and what the data of a tensor throws; nothing new is left at `path` then
  */
-export async function writeGguf(path: string, contents: GgufContents): Promise<number> {
+export async function writeGguf(
+  path: string,
+  contents: GgufContents,
+  options: WriteOptions = {},
+): Promise<number> {
   const alignment = contents.alignment ?? 32;
   if (!Number.isInteger(Math.log2(alignment)) || alignment < 8)
     throw invalid(`alignment is ${alignment}, must be a power of two of at least 8`);
   for (const tensor of contents.tensors) checkTensor(tensor);
   const head = header(contents, alignment);
-  const file = await createFile(path);
+  const part = `${path}.part`;
+  const file = await createFile(part);
   try {
-    return await writeAll(file, head, contents.tensors, alignment);
+    try {
+      await new Output(file, contents.tensors, alignment, options).run(head);
+    } finally {
+      await file.close();
+    }
+    await rename(part, path);
   } catch (error) {
-    await rm(path, { force: true });
-    if (LacunaError.isInstance(error)) throw error;
+    await rm(part, { force: true });
+    const { syscall } = error as NodeJS.ErrnoException;
+    if (LacunaError.isInstance(error) || syscall === undefined) throw error;
     throw new LacunaError('FILE_ERROR', `${path}: cannot write: ${String(error)}`, {
       cause: error,
     });
-  } finally {
-    await file.close();
   }
+  return fileBytes(head.length, contents.tensors, alignment);
 }
 
 async function createFile(path: string): Promise<FileHandle> {
@@ -106,29 +124,49 @@ function header({ metadata, tensors, alignment }: GgufContents, align: number): 
   return out.bytes();
 }
 
-async function writeAll(
-  file: FileHandle,
-  head: Uint8Array,
-  tensors: readonly GgufTensor[],
-  alignment: number,
-): Promise<number> {
-  let position = 0;
-  const write = async (bytes: Uint8Array): Promise<void> => {
-    for (let done = 0; done < bytes.length;)
-      done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
-    position += bytes.length;
-  };
-  const pad = (): Promise<void> => write(new Uint8Array(roundUp(position, alignment) - position));
-  await write(head);
-  await pad();
-  for (const tensor of tensors) {
-    const start = position;
-    const pieces = typeof tensor.data === 'function' ? tensor.data() : [tensor.data];
-    for await (const piece of pieces) await write(piece);
-    checkLength(tensor, position - start);
-    await pad();
+function fileBytes(head: number, tensors: readonly GgufTensor[], alignment: number): number {
+  const data = tensors.map(({ type, shape }) => roundUp(tensorBytes(type, shape), alignment));
+  return data.reduce((sum, bytes) => sum + bytes, roundUp(head, alignment));
+}
+
+class Output {
+  #written = 0;
+
+  constructor(
+    readonly file: FileHandle,
+    readonly tensors: readonly GgufTensor[],
+    readonly alignment: number,
+    readonly options: WriteOptions,
+  ) {}
+
+  async run(head: Uint8Array): Promise<void> {
+    const total = fileBytes(head.length, this.tensors, this.alignment);
+    const { onProgress } = this.options;
+    await this.#write(head);
+    await this.#pad();
+    for (const tensor of this.tensors) {
+      const start = this.#written;
+      const pieces = typeof tensor.data === 'function' ? tensor.data() : [tensor.data];
+      for await (const piece of pieces) {
+        await this.#write(piece);
+        if (this.#written < total) onProgress?.({ written: this.#written, total });
+      }
+      checkLength(tensor, this.#written - start);
+      await this.#pad();
+    }
+    onProgress?.({ written: total, total });
   }
-  return position;
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    if (this.options.signal?.aborted) throw new LacunaError('ABORTED', 'writing was aborted');
+    for (let done = 0; done < bytes.length;)
+      done += (await this.file.write(bytes, done, bytes.length - done)).bytesWritten;
+    this.#written += bytes.length;
+  }
+
+  #pad(): Promise<void> {
+    return this.#write(new Uint8Array(roundUp(this.#written, this.alignment) - this.#written));
+  }
 }
 
 /**

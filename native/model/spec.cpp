@@ -209,6 +209,9 @@ ModelSpec readSpec(const Gguf& file, const SpecOverrides& overrides) {
 
   const auto causal = file.boolean(keys.key("attention.causal"));
   spec.attention.block = causal ? (*causal ? 1 : 0) : arch.attentionBlock;
+  const std::string blockLength = "diffusion.block_length";
+  if (const auto length = file.integer(blockLength))
+    spec.attention.block = keys.inRange(blockLength, *length, 1, 1 << 24);
   const auto shift = file.boolean("diffusion.shift_logits");
   spec.logitShift = shift ? (*shift ? 1 : 0) : arch.logitShift;
   readTokens(keys, arch, spec);
