@@ -24,20 +24,6 @@ void storeAs(uint8_t* to, T value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-// To nearest, ties to even; too large: infinity.
-uint16_t floatToHalf(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
-  const float magnitude = std::fabs(value);
-  if (std::isnan(value)) return 0x7E00;
-  if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7C00);
-  if (magnitude < 0x1p-14f) {  // steps of 2^-24
-    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
-  }
-  const uint32_t rest = (bits & 0x7FFFFFFF) - (112u << 23);
-  return static_cast<uint16_t>(sign | ((rest + 0xFFF + (rest >> 13 & 1)) >> 13));
-}
-
 // One strip: 16 rows of the file, of which those past the end are null.
 struct Strip {
   const uint8_t* rows[kStripRows];

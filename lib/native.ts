@@ -217,6 +217,17 @@ export interface NativePeak {
   f32: number;
 }
 
+/** Tensor data as another type. */
+export interface NativeEncoded {
+  data: Uint8Array;
+  /** Σ value² */
+  power: number;
+  /** Σ (value − decoded value)² */
+  error: number;
+  /** First value that is not finite or that the type cannot hold, −1 if all are well. */
+  bad: number;
+}
+
 export interface NativeBinding {
   /** ISAs usable on this machine, best first. */
   isas(): string[];
@@ -224,6 +235,18 @@ export interface NativeBinding {
   peaks(threads: number): NativeTask<NativePeak[]>;
   inspect(path: string, lengths?: Int32Array): NativeTask<NativeFile>;
   devices(): NativeTask<NativeDevices>;
+  /**
+   * Decodes rows of one tensor type and encodes them as another; the same type is copied.
+   * @param data whole rows of `columns` elements; copied at once
+   * @param threads 0: as many as cores
+   */
+  encode(
+    from: string,
+    to: string,
+    columns: number,
+    data: Uint8Array,
+    threads: number,
+  ): NativeTask<NativeEncoded>;
   /** A `progress` that throws ends the loading with that error. */
   load(
     path: string,

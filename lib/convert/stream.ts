@@ -1,6 +1,6 @@
 /** Tensor data from a checkpoint to a GGUF file, a piece at a time. */
 import { LacunaError } from '../errors.js';
-import { halfToFloat, isEncodable, quantise } from '../gguf/quantise.js';
+import { halfToFloat, isEncodable, roundTo } from '../gguf/rounding.js';
 import type { TensorType } from '../gguf/types.js';
 import type { Planned } from './tensors.js';
 import { readBytes, type SourceTensor, type SourceType } from './safetensors.js';
@@ -62,7 +62,7 @@ function encode(
       `${path}: tensor ${name}: number ${first + wrong} is ${values[wrong]}, ` +
         (Number.isFinite(values[wrong]) ? 'too large for F16; use BF16 or F32' : 'must be finite'),
     );
-  return quantise(type, values);
+  return roundTo(type, values);
 }
 
 const decode: Record<SourceType, (bytes: Uint8Array) => Float32Array> = {

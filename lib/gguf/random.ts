@@ -1,4 +1,4 @@
-import { floatToHalf, isEncodable, quantise, type EncodableType } from './quantise.js';
+import { floatToHalf, isEncodable, roundTo, type EncodableType } from './rounding.js';
 import { tensorTypes, type TensorType } from './types.js';
 
 /** Uniform 32-bit numbers by seed: xorshift (Marsaglia 2003), its seed scrambled first. */
@@ -119,7 +119,7 @@ export function randomData(
   if (!isEncodable(type)) return randomBlocks(type, n, sigma, random);
   const values = random.normals(n);
   for (let i = 0; i < n; i++) values[i] = mean + sigma * values[i];
-  return quantise(type, values);
+  return roundTo(type, values);
 }
 
 /** Elements of a piece: a whole number of blocks of every type, and less than a row of a large model. */

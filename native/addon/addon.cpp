@@ -12,6 +12,7 @@
 #include "../model/shared.h"
 #include "arguments.h"
 #include "devices.h"
+#include "encode.h"
 #include "errors.h"
 #include "handles.h"
 #include "results.h"
@@ -208,6 +209,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("peaks", Napi::Function::New<peaks>(env, "peaks"));
     exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect>(env, "inspect"));
+    exports.Set("encode", Napi::Function::New<encode>(env, "encode"));
     exports.Set("load", Napi::Function::New<load>(env, "load"));
     exports.Set("cancel", Napi::Function::New<cancel>(env, "cancel"));
     exports.Set("weightsHeld", Napi::Function::New<weightsHeld>(env, "weightsHeld"));

@@ -45,6 +45,9 @@ struct BlockIQ4_NL {
   uint8_t nibbles[16];  // indices into a table of 16 levels
 };
 
+// K types subtract their minima: a block holds them with the sign of a scale.
+inline uint16_t negated(uint16_t half) { return half ^ 0x8000; }
+
 // Superblocks of 256 elements, in groups of 16 or 32 that have small integer scales of their own.
 
 struct BlockQ2_K {

@@ -67,8 +67,6 @@ inline void decode(const BlockIQ4_NL& b, Codes out) {
 // Superblocks store 128 (Q2_K, Q3_K, Q6_K) or 64 (Q4_K, Q5_K) elements at a time; run r of 32 of
 // them takes the same bits of 32 consecutive bytes. Their minima are subtracted.
 
-inline uint16_t negated(uint16_t half) { return half ^ 0x8000; }
-
 inline void decode(const BlockQ2_K& b, Codes out) {
   for (int run = 0; run < 8; ++run)
     for (int i = 0; i < 32; ++i)

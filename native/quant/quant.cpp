@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "decode.h"
+#include "encode.h"
 
 namespace lacuna {
 
@@ -19,22 +20,36 @@ void decodeBlocks(const uint8_t* src, int64_t n, Codes out) {
   }
 }
 
+template <class Block>
+void encodeBlocks(Codes in, int64_t n, uint8_t* dst) {
+  constexpr int groups = Block::size / Block::group;
+  for (int64_t i = 0; i < n / Block::size; ++i) {
+    Block block{};
+    encode({in.code + i * Block::size, in.scale + i * groups, in.minimum + i * groups, in.d + i,
+            in.m + i},
+           block);
+    std::memcpy(dst + i * static_cast<int64_t>(sizeof block), &block, sizeof block);
+  }
+}
+
 struct Entry {
   TypeInfo info;
   void (*decode)(const uint8_t*, int64_t, Codes);  // null for float types
+  void (*encode)(Codes, int64_t, uint8_t*);        // null for float types
 };
 
 template <class Block>
 constexpr Entry quantised(Type type, const char* name, int bits, int zero, bool offsets = false,
                           bool nonlinear = false) {
   return {{type, name, Block::size, sizeof(Block), Block::group, bits, zero, offsets, nonlinear},
-          decodeBlocks<Block>};
+          decodeBlocks<Block>,
+          encodeBlocks<Block>};
 }
 
 constexpr Entry entries[] = {
-    {{Type::f32, "F32", 1, 4, 0}, nullptr},
-    {{Type::f16, "F16", 1, 2, 0}, nullptr},
-    {{Type::bf16, "BF16", 1, 2, 0}, nullptr},
+    {{Type::f32, "F32", 1, 4, 0}, nullptr, nullptr},
+    {{Type::f16, "F16", 1, 2, 0}, nullptr, nullptr},
+    {{Type::bf16, "BF16", 1, 2, 0}, nullptr, nullptr},
     quantised<BlockQ8_0>(Type::q8_0, "Q8_0", 8, 128),
     quantised<BlockQ4_0>(Type::q4_0, "Q4_0", 4, 8),
     quantised<BlockQ4_1>(Type::q4_1, "Q4_1", 4, 0, true),
@@ -62,6 +77,12 @@ const TypeInfo* typeInfo(uint32_t type) {
   return e ? &e->info : nullptr;
 }
 
+const TypeInfo* typeByName(std::string_view name) {
+  for (const Entry& e : entries)
+    if (name == e.info.name) return &e.info;
+  return nullptr;
+}
+
 std::string supportedTypes() {
   std::string names;
   for (const Entry& e : entries) names += (names.empty() ? "" : ", ") + std::string(e.info.name);
@@ -86,6 +107,10 @@ std::string foreignType(uint32_t type) {
 
 void decodeCodes(Type type, const uint8_t* src, int64_t n, Codes out) {
   entry(static_cast<uint32_t>(type))->decode(src, n, out);
+}
+
+void encodeCodes(Type type, Codes codes, int64_t n, uint8_t* dst) {
+  entry(static_cast<uint32_t>(type))->encode(codes, n, dst);
 }
 
 namespace {

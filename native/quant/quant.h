@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "../types.h"
 
@@ -32,6 +33,9 @@ inline constexpr int8_t nonlinearLevels[16] = {-127, -104, -83, -65, -49, -35, -
 const TypeInfo* typeInfo(uint32_t type);
 inline const TypeInfo& typeInfo(Type type) { return *typeInfo(static_cast<uint32_t>(type)); }
 
+// By the name that GGUF tools print; nullptr when there is none.
+const TypeInfo* typeByName(std::string_view name);
+
 // "F32, F16, …": for error messages.
 std::string supportedTypes();
 
@@ -56,6 +60,16 @@ void decodeCodes(Type type, const uint8_t* src, int64_t n, Codes out);
 // Decodes n elements of a row of any type to f32 (n a multiple of blockSize).
 void decodeRow(Type type, const uint8_t* src, int64_t n, float* dst);
 
+// The inverse: puts n elements of a quantised row together again from their parts.
+void encodeCodes(Type type, Codes codes, int64_t n, uint8_t* dst);
+
+// Encodes n elements of a row (n a multiple of blockSize) so that they decode to numbers near the
+// given ones. The values must be finite and, except for F32 and BF16, at most `largestHalf` in
+// magnitude. Scales are searched for the least square error: see fit.h.
+void encodeRow(Type type, const float* src, int64_t n, uint8_t* dst);
+
+inline constexpr float largestHalf = 65504;
+
 // Bytes of a row of n elements (n a multiple of blockSize).
 inline size_t rowBytes(Type type, int64_t n) {
   const TypeInfo& info = typeInfo(type);
@@ -77,6 +91,33 @@ inline float halfToFloat(uint16_t half) {
 
 inline float bfloatToFloat(uint16_t bfloat) {
   return std::bit_cast<float>(static_cast<uint32_t>(bfloat) << 16);
+}
+
+// To nearest, ties to even, as long as |value| < 2^22. Plain arithmetic, for loops to vectorise.
+inline float roundEven(float value) { return value + 0x1.8p23f - 0x1.8p23f; }
+
+// To nearest, ties to even; too large: infinity.
+inline uint16_t floatToHalf(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value), rest = bits & 0x7fffffff;
+  const uint32_t sign = bits >> 16 & 0x8000;
+  uint32_t half;
+  if (rest > 0x7f800000) {
+    half = 0x7e00;
+  } else if (rest >= 0x477ff000) {  // rounds to 65536 or more
+    half = 0x7c00;
+  } else if (rest < 0x38800000) {  // below 2^-14: steps of 2^-24
+    half = static_cast<uint32_t>(roundEven(std::bit_cast<float>(rest) * 0x1p24f));
+  } else {
+    half = (rest - (112u << 23) + 0xfff + (rest >> 13 & 1)) >> 13;
+  }
+  return static_cast<uint16_t>(sign | half);
+}
+
+// To nearest, ties to even.
+inline uint16_t floatToBfloat(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 }  // namespace lacuna

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { floatToBfloat, floatToHalf, halfToFloat, quantise } from '../../lib/gguf/quantise.js';
+import { floatToBfloat, floatToHalf, halfToFloat, roundTo } from '../../lib/gguf/rounding.js';
 import { Random } from '../../lib/gguf/random.js';
 import { syntheticArchitectures, writeSynthetic } from '../../lib/gguf/synthetic.js';
 import { tensorTypes, type TensorType } from '../../lib/gguf/types.js';
@@ -9,7 +9,7 @@ import { inspect, scratchFolder } from './scratch.js';
 
 const scratch = scratchFolder();
 
-describe('quantise', () => {
+describe('roundTo', () => {
   test('every half float survives, and ties go to even', () => {
     const wrong: number[] = [];
     for (let half = 0; half < 0x7c00; half++) {
@@ -34,8 +34,8 @@ describe('quantise', () => {
 
   test('Q8_0 and Q4_0 stay within half a step of the values', () => {
     const values = new Random(3).normals(32);
-    const q8 = quantise('Q8_0', values);
-    const q4 = quantise('Q4_0', values);
+    const q8 = roundTo('Q8_0', values);
+    const q4 = roundTo('Q4_0', values);
     const most = Math.max(...values.map(Math.abs));
     const scale = (bytes: Uint8Array): number => halfToFloat(bytes[0] | (bytes[1] << 8));
     for (let i = 0; i < 32; i++) {
