@@ -124,16 +124,16 @@ def first_words(path: Path) -> set[str]:
 class Play:
     """Speeches: half of the canvases are windows of running text, wholly to be written; in the
     other half the speeches before are the prompt, and the answer is one to three speeches and then
-    end of text."""
+    end of text. The last 5 % of the text are for validation."""
 
-    def __init__(self, config: dict, seed: int) -> None:
+    def __init__(self, config: dict, seed: int, vocabulary: Vocabulary | None = None) -> None:
         self.seed = seed
         self.rows, self.length = config["rows"], config["length"]
         self.micro = config["micro_tokens"]
         text = (HERE / config["file"]).read_text()
         cut = int(len(text) * 0.95)
         self.texts = {"train": text[:cut], "validation": text[cut:]}
-        self.vocabulary = train_bpe(text[:cut], config["tokens"])
+        self.vocabulary = vocabulary or train_bpe(text[:cut], config["tokens"])
         self.ids = {part: self.vocabulary.encode(t) for part, t in self.texts.items()}
         self.speeches = {
             part: [self.vocabulary.encode(speech) for speech in speeches_of(t)]

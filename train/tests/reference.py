@@ -1,0 +1,50 @@
+"""Writes a small random model as an exported folder, and what it answers: for test/train.test.ts.
+
+    python3 reference.py FOLDER   ->   FOLDER/export/, FOLDER/expected.json
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from export import export  # noqa: E402
+from model import ModelShape, SoftMaskParameters, Transformer  # noqa: E402
+from vocabulary import train_bpe, Vocabulary  # noqa: E402
+
+TEXTS = ["the cat sat", " a hat, the mat's\n\n12 Überall \u00e9 _x_", "copy : that cat = copy"]
+
+
+def main(folder: Path) -> None:
+    merges = train_bpe("the cat sat on the mat, that cat's hat; the hat sat", 264).merges
+    vocabulary = Vocabulary(merges, ["copy", " copy", " :", " =", " cat"])
+    shape = ModelShape(
+        layers=2, width=64, heads=4, ffn=96, context=64, vocabulary=len(vocabulary)
+    )
+    torch.manual_seed(5)
+    model = Transformer(shape).requires_grad_(False)
+    for weight in model.parameters():
+        if weight.ndim == 1:
+            weight.add_(0.2 * torch.randn_like(weight))
+    torch.nn.init.normal_(model.ff_out.weight, std=0.3)
+    soft = SoftMaskParameters(k=2, scale=0.25, slope=4.0, centre=-1.5)
+    export(model, vocabulary, folder / "export", "reference", soft)
+
+    tokens = torch.randint(len(vocabulary), (1, 40))
+    tokens[0, 10:30:3] = vocabulary.mask
+    expected = {
+        "canvas": tokens[0].tolist(),
+        "logits": model(tokens)[0].flatten().tolist(),
+        "texts": TEXTS,
+        "tokens": [vocabulary.encode(text) for text in TEXTS],
+        "start": vocabulary.start,
+        "end": vocabulary.end,
+        "mask": vocabulary.mask,
+    }
+    (folder / "expected.json").write_text(json.dumps(expected))
+
+
+main(Path(sys.argv[1]))
