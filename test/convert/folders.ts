@@ -1,7 +1,7 @@
 /** Tiny random models, written as Hugging Face folders. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { floatToBfloat, floatToHalf, halfToFloat } from '../../lib/gguf/quantise.js';
+import { floatToBfloat, floatToHalf, halfToFloat } from '../../lib/gguf/rounding.js';
 import { Random } from '../../lib/gguf/random.js';
 import { readFixture } from '../text/vocabulary.js';
 import type { ForwardOptions, LayerName, Weight } from './forward.js';
