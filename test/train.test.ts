@@ -57,6 +57,14 @@ describe.skipIf(python === undefined)('train/ (needs PyTorch)', () => {
     }
   });
 
+  test.each(['F32', 'Q8_0'] as const)('bound.py reads %s files', async (type) => {
+    await convert(join(folder, 'export'), join(folder, `${type}.gguf`), { type });
+    const { stdout } = await run(join(tests, 'reference.py'), folder, `${type}.gguf`);
+    const { largest, sameTokens } = JSON.parse(stdout) as { largest: number; sameTokens: boolean };
+    expect(largest).toBeLessThan(type === 'F32' ? 1e-4 : 0.2);
+    expect(sameTokens).toBe(true);
+  });
+
   test('the tokenizer and the numbers of soft masks come along', async () => {
     const expected = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Expected;
     const { tokenizer, info } = await open(join(folder, 'reference.gguf'), { device: 'cpu' });

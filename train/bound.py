@@ -26,6 +26,7 @@ from vocabulary import END, MASK, START, Vocabulary
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 F32, Q8_0 = 0, 8
+USER_DEFINED = 4  # of tokenizer.ggml.token_type
 
 
 def read(file: BinaryIO, form: str):
@@ -116,14 +117,16 @@ def load_model(path: Path) -> tuple[Transformer, Vocabulary]:
         state[f"blocks.{block[1]}.{NAMES[part]}.weight"] = tensor
     model = Transformer(shape)
     model.load_state_dict(state)
-    merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
-    return model, vocabulary_of(metadata, merges)
+    return model, vocabulary_of(metadata)
 
 
-def vocabulary_of(metadata: dict, merges: list[tuple[str, ...]]) -> Vocabulary:
+def vocabulary_of(metadata: dict) -> Vocabulary:
     """With the ids of the file, whatever its order and its names of the special tokens."""
-    vocabulary = Vocabulary(merges)
     tokens = metadata["tokenizer.ggml.tokens"]
+    types = metadata.get("tokenizer.ggml.token_type", [])
+    merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
+    words = [token for token, kind in zip(tokens, types) if kind == USER_DEFINED]
+    vocabulary = Vocabulary(merges, words)
     vocabulary.tokens = tokens
     vocabulary.ids = {token: i for i, token in enumerate(tokens)}
     names = {"bos": START, "eos": END, "mask": MASK}
@@ -143,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     model, vocabulary = load_model(options.file)
     data = Play(json.loads(options.recipe.read_text())["data"], seed=1, vocabulary=vocabulary)
-    print(json.dumps(validation(model, data)))
+    print(json.dumps(validation(model, data, passes=4)))
 
 
 if __name__ == "__main__":

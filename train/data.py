@@ -109,11 +109,12 @@ class Tasks:
         extra = [int(n) for n in random.choice([0, 0, 1, 2, 4, 8], size=16)]
         return packed(examples, self.vocabulary.end, self.micro, extra)
 
-    def validation_batches(self, limit: int = 100) -> Iterator[tuple[Batch, int]]:
-        """Each with the number of its characters."""
+    def validation_batches(self, limit: int = 24) -> Iterator[tuple[str, Batch, int]]:
+        """Each with what it is part of, and the number of characters to be written."""
         examples = [e for pool in self.validation.values() for e in pool[:limit]]
         for batch in packed(examples, self.vocabulary.end, self.micro, [0]):
-            yield batch, 0
+            ids = batch.tokens[batch.answer].tolist()
+            yield "tasks", batch, len(self.vocabulary.decode(ids))
 
 
 def first_words(path: Path) -> set[str]:
@@ -141,7 +142,7 @@ class Play:
         }
 
     def _window(self, at: int, part: str) -> Example:
-        return Example([self.vocabulary.start], self.ids[part][at : at + self.length - 1])
+        return Example([], self.ids[part][at : at + self.length])
 
     def _dialogue(self, at: int, count: int, part: str, spare: int) -> Example:
         """`count` speeches from number `at` on, and as many before them as there is room for if
@@ -171,21 +172,20 @@ class Play:
             for i in range(0, len(examples), size)
         ]
 
-    def validation_batches(self, limit: int = 100) -> Iterator[tuple[Batch, int]]:
-        """Each with the number of characters to be written: windows that follow one another, and
-        dialogues from places evenly spread."""
+    def validation_batches(self, limit: int = 100) -> Iterator[tuple[str, Batch, int]]:
+        """As above: windows that follow one another, and dialogues from places evenly spread."""
         ids, speeches = self.ids["validation"], self.speeches["validation"]
-        windows = range(0, len(ids) - self.length, self.length - 1)
+        windows = range(0, len(ids) - self.length, self.length)
         starts = range(1, len(speeches) - 3, max(1, len(speeches) // limit))
-        groups = [
-            [self._window(at, "validation") for at in windows],
-            [self._dialogue(at, 1 + at % 3, "validation", 0) for at in starts],
-        ]
-        for group in groups:
+        groups = {
+            "windows": [self._window(at, "validation") for at in windows],
+            "speeches": [self._dialogue(at, 1 + at % 3, "validation", 0) for at in starts],
+        }
+        for name, group in groups.items():
             for i in range(0, len(group), 32):
                 some = group[i : i + 32]
                 characters = sum(len(self.vocabulary.decode(e.answer)) for e in some)
-                yield canvas(some, self.length, self.vocabulary.end), characters
+                yield name, canvas(some, self.length, self.vocabulary.end), characters
 
 
 def speeches_of(text: str) -> list[str]:

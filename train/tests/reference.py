@@ -1,6 +1,7 @@
-"""Writes a small random model as an exported folder, and what it answers: for test/train.test.ts.
+"""For test/train.test.ts: a small random model as an exported folder, and what it answers.
 
-    python3 reference.py FOLDER   ->   FOLDER/export/, FOLDER/expected.json
+    python3 reference.py FOLDER          writes FOLDER/export/ and FOLDER/expected.json
+    python3 reference.py FOLDER a.gguf   compares bound.py's reading of FOLDER/a.gguf with them
 """
 
 import json
@@ -11,6 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bound import load_model  # noqa: E402
 from export import export  # noqa: E402
 from model import ModelShape, SoftMaskParameters, Transformer  # noqa: E402
 from vocabulary import train_bpe, Vocabulary  # noqa: E402
@@ -18,7 +20,7 @@ from vocabulary import train_bpe, Vocabulary  # noqa: E402
 TEXTS = ["the cat sat", " a hat, the mat's\n\n12 Überall \u00e9 _x_", "copy : that cat = copy"]
 
 
-def main(folder: Path) -> None:
+def write(folder: Path) -> None:
     merges = train_bpe("the cat sat on the mat, that cat's hat; the hat sat", 264).merges
     vocabulary = Vocabulary(merges, ["copy", " copy", " :", " =", " cat"])
     shape = ModelShape(
@@ -47,4 +49,16 @@ def main(folder: Path) -> None:
     (folder / "expected.json").write_text(json.dumps(expected))
 
 
-main(Path(sys.argv[1]))
+def compare(folder: Path, file: str) -> None:
+    """Prints the largest difference of a logit, and whether all texts have the same tokens."""
+    expected = json.loads((folder / "expected.json").read_text())
+    model, vocabulary = load_model(folder / file)
+    with torch.no_grad():
+        logits = model(torch.tensor([expected["canvas"]])).flatten()
+    tokens = [vocabulary.encode(text) for text in TEXTS]
+    largest = float((logits - torch.tensor(expected["logits"])).abs().max())
+    print(json.dumps({"largest": largest, "sameTokens": tokens == expected["tokens"]}))
+
+
+folder, *file = sys.argv[1:]
+compare(Path(folder), *file) if file else write(Path(folder))

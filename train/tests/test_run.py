@@ -142,7 +142,7 @@ class Data(unittest.TestCase):
         data = Play({**config, "rows": 8, "micro_tokens": 256}, seed=1)
         batches = data.batches(0)
         self.assertEqual([batch.tokens.shape for batch in batches], [(4, 64), (4, 64)])
-        held_out = [tokens for batch, _ in data.validation_batches(5) for tokens in batch.tokens]
+        held_out = [tokens for _, batch, _ in data.validation_batches(5) for tokens in batch.tokens]
         text = data.vocabulary.decode(held_out[0].tolist())
         self.assertIn(text, data.texts["validation"])
         self.assertNotIn(text, data.texts["train"])
