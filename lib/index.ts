@@ -20,13 +20,8 @@ export type {
   NativeValue as MetadataValue,
 } from './native.js';
 
-export {
-  convert,
-  convertTypes,
-  type ConvertOptions,
-  type Converted,
-  type ConvertType,
-} from './convert/convert.js';
+export { convert, type ConvertOptions, type Converted } from './convert/convert.js';
+export { mixNames, type Mix } from './gguf/mixes.js';
 
 export { generate } from './generate.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';

@@ -6,6 +6,7 @@ import { backgroundCommand } from './background.js';
 import { benchCommand } from './bench.js';
 import { calibrateCommand } from './calibrate.js';
 import { compareCommand } from './compare.js';
+import { convertCommand } from './convert.js';
 import { demoCommand } from './demo.js';
 import { devicesCommand } from './devices.js';
 import { oneLine } from './format.js';
@@ -38,6 +39,7 @@ Examples:
     replayCommand(),
     demoCommand(),
     inspectCommand(),
+    convertCommand(),
     devicesCommand(),
     benchCommand(),
     compareCommand(),

@@ -100,9 +100,12 @@ export function machineOptions(command: Command): Command {
 }
 
 /** How a model that is not a diffusion model by its file is to be read. */
-export function overrideOptions(command: Command): Command {
+export function overrideOptions(
+  command: Command,
+  group = 'Model overrides (default: what the file says):',
+): Command {
   return command
-    .optionsGroup('Model overrides (default: what the file says):')
+    .optionsGroup(group)
     .option('--attention <kind>', 'full, causal or block-causal:N', attention)
     .addOption(choice('--shift <n>', '1: row i − 1 predicts token i', ['0', '1']))
     .option('--mask-token <id>', 'token id of the mask', whole(0))

@@ -1,6 +1,9 @@
 /** A Hugging Face folder to a GGUF file. */
 import { basename, join, resolve } from 'node:path';
-import { writeGguf, type GgufTensor, type MetadataValue } from '../gguf/writer.js';
+import { mixes } from '../gguf/mixes.js';
+import { mixNames, planTypes, type Mix } from '../gguf/quantise.js';
+import type { TensorType } from '../gguf/types.js';
+import { writeGguf, type GgufTensor } from '../gguf/writer.js';
 import { attentionBlock, type LoadOptions } from '../model.js';
 import { abortSignal, integer, invalid, knownKeys, oneOf, string } from '../validate.js';
 import { bad, Config, readObject } from './folder.js';
@@ -11,8 +14,11 @@ import { planTensors, type Planned } from './tensors.js';
 import { tokenizerKeys } from './tokenizer.js';
 
 export interface ConvertOptions {
-  /** Of the matrices; default: that of the checkpoint. Vectors and routers are F32. */
-  type?: ConvertType;
+  /**
+   * `'Q8_0'`, `'Q4_K_M'` …, the types of the matrices, as `quantize` has them; default: that of the
+   * checkpoint. Vectors and routers are F32.
+   */
+  type?: Mix;
   /** `general.name`; default: the name of the folder. */
   name?: string;
   /** Which keys a row sees, instead of what the architecture says; as the load option. */
@@ -49,9 +55,11 @@ export interface Converted {
   bytes: number;
   /** `general.architecture`: `'llada'`. */
   architecture: string;
-  type: ConvertType;
+  type: Mix;
   tensors: number;
   parameters: number;
+  /** Tensors whose rows are no multiple of the block that the type asks for. */
+  substituted: { name: string; type: TensorType; wanted: TensorType }[];
 }
 
 /**
@@ -60,12 +68,13 @@ export interface Converted {
  * classes. The file loads here without options and follows the conventions of llama.cpp, so that
  * other GGUF tools read it.
  *
- * Weights are streamed: a few MB are in memory at a time. The file grows under another name and
+ * Weights are streamed: some tens of MB are in memory at a time. The file grows under another name and
  * appears at `path` when it is whole; one that is there is replaced.
  *
  * Rejects with `BAD_CHECKPOINT` (a file, key or tensor is missing or wrong), `UNSUPPORTED_ARCHITECTURE`
  * (a class, an option of it or a tensor that has no place), `UNSUPPORTED_TYPE`, `UNSUPPORTED_TOKENIZER`,
- * `FILE_ERROR`, `INVALID_ARGUMENT`, `ABORTED`.
+ * `FILE_ERROR`, `ABORTED`, and `INVALID_ARGUMENT` for options and for weights that are not finite or do
+ * not fit the type.
  */
 export async function convert(
   folder: string,
@@ -87,18 +96,20 @@ export async function convert(
     'general.name': given.name ?? basename(resolve(folder)),
     ...modelKeys(config, family, shape, given),
     ...(await tokenizerKeys(folder, config, family, shape.vocabulary, given)),
+    'general.quantization_version': 2,
   };
   await using checkpoint = await Checkpoint.open(folder);
+  checkpoint.refuseOutput(path);
   const planned = planTensors(checkpoint, config.path, family, shape);
   const type = given.type ?? planned[0].sources[0].type;
-  const tensors = planned.map((tensor) => ggufTensor(tensor, type));
+  const { tensors, substituted } = ggufTensors(planned, type, signal);
   const factors = frequencyFactors(config, family, shape);
   if (factors) tensors.push(vectorTensor('rope_freqs.weight', factors));
-  const contents = { metadata: { ...metadata, ...fileKeys(type) }, tensors };
+  const contents = { metadata: { ...metadata, 'general.file_type': mixes[type].id }, tensors };
   const bytes = await writeGguf(path, contents, { signal, onProgress });
   const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
   const { architecture } = family;
-  return { path, bytes, architecture, type, tensors: tensors.length, parameters };
+  return { path, bytes, architecture, type, tensors: tensors.length, parameters, substituted };
 }
 
 function checked(options: ConvertOptions) {
@@ -107,7 +118,7 @@ function checked(options: ConvertOptions) {
   if (onProgress !== undefined && typeof onProgress !== 'function')
     invalid('onProgress', onProgress, 'a function');
   return {
-    type: type === undefined ? undefined : oneOf('type', type, convertTypes),
+    type: type === undefined ? undefined : oneOf('type', type, mixNames),
     name: name === undefined ? undefined : string('name', name),
     attentionBlock: attention === undefined ? undefined : attentionBlock(attention),
     shift: shift === undefined ? undefined : oneOf('shift', shift, [0, 1]) === 1,
@@ -118,24 +129,21 @@ function checked(options: ConvertOptions) {
   };
 }
 
-/** Types that {@link convert} writes. */
-export const convertTypes = ['F32', 'F16', 'BF16'] as const;
-
-export type ConvertType = (typeof convertTypes)[number];
-
-function ggufTensor(tensor: Planned, matrices: ConvertType): GgufTensor {
-  const type = tensor.matrix ? matrices : 'F32';
-  const { name, shape } = tensor;
-  return { name, type, shape, data: () => tensorData(tensor, type) };
+/** With the types of the mix; vectors and routers are F32. */
+function ggufTensors(planned: readonly Planned[], mix: Mix, signal?: AbortSignal) {
+  const types = planTypes(mix, planned);
+  const tensors = planned.map((tensor, i): GgufTensor => {
+    const { type = 'F32' } = types[i];
+    const { name, shape } = tensor;
+    return { name, type, shape, data: () => tensorData(tensor, type, signal) };
+  });
+  const substituted = tensors.flatMap(({ name, type }, i) => {
+    const { wanted } = types[i];
+    return wanted === undefined ? [] : [{ name, type, wanted }];
+  });
+  return { tensors, substituted };
 }
 
 function vectorTensor(name: string, values: Float32Array): GgufTensor {
   return { name, type: 'F32', shape: [values.length], data: new Uint8Array(values.buffer) };
-}
-
-/** general.file_type: llama.cpp's number of a type. */
-const fileTypeIds: Record<ConvertType, number> = { F32: 0, F16: 1, BF16: 32 };
-
-function fileKeys(type: ConvertType): Record<string, MetadataValue> {
-  return { 'general.file_type': fileTypeIds[type], 'general.quantization_version': 2 };
 }

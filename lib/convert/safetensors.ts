@@ -4,7 +4,7 @@
  * JSON header, tensor data without holes). Files are taken for hostile.
  */
 import { open, readdir, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { LacunaError } from '../errors.js';
 import { bad, isObject, parseObject, readObject, show, type Json } from './folder.js';
 
@@ -87,6 +87,13 @@ export class Checkpoint implements AsyncDisposable {
       if (twin) throw bad(path, `tensor ${tensor.name} is in ${twin.path} too`);
       this.tensors.set(tensor.name, tensor);
     }
+  }
+
+  /** Throws INVALID_ARGUMENT for the path of one of the files: nobody could undo that. */
+  refuseOutput(path: string): void {
+    for (const tensor of this.tensors.values())
+      if (resolve(path) === resolve(tensor.path))
+        throw new LacunaError('INVALID_ARGUMENT', `${path} is read and cannot be written`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,8 +10,6 @@ export interface Planned {
   /** Fastest dimension first. */
   shape: readonly number[];
   sources: readonly SourceTensor[];
-  /** Matrices take the type of the file, vectors and routers are F32. */
-  matrix: boolean;
   /**
    * Rows of a head, to be put in the order for rope over neighbouring pairs; 0: rows stay. A vector
    * counts as a matrix of one column.
@@ -24,7 +22,6 @@ interface Part {
   name: string;
   /** Slowest first, as in the checkpoint. */
   shape: readonly number[];
-  matrix?: false;
   turned?: boolean;
   bias?: boolean;
 }
@@ -56,10 +53,7 @@ class Planner {
 
   run(): Planned[] {
     const { dim, vocabulary, layers } = this.shape;
-    const planned = [
-      this.#take('token_embd', [vocabulary, dim]),
-      this.#take('output_norm', [dim], { matrix: false }),
-    ];
+    const planned = [this.#take('token_embd', [vocabulary, dim]), this.#take('output_norm', [dim])];
     if (!this.#isTied()) planned.push(this.#take('output', [vocabulary, dim]));
     const parts = this.#parts();
     for (let layer = 0; layer < layers; layer++)
@@ -80,11 +74,10 @@ class Planner {
     const { dim, heads, kvHeads, headDim, ffn, experts, expertFfn } = this.shape;
     const [q, kv] = [heads * headDim, kvHeads * headDim];
     const turned = this.family.interleaved;
-    const vector = (name: string, n: number): Part => ({ name, shape: [n], matrix: false });
+    const vector = (name: string, n: number): Part => ({ name, shape: [n] });
     const bias = (part: Part): Part => ({
       ...part,
       shape: [part.shape[0]],
-      matrix: false,
       bias: true,
     });
     const projections: Part[] = [
@@ -98,7 +91,7 @@ class Planner {
       { name: 'ffn_down', shape: [dim, ffn] },
     ];
     const mixture: Part[] = [
-      { name: 'ffn_gate_inp', shape: [experts, dim], matrix: false },
+      { name: 'ffn_gate_inp', shape: [experts, dim] },
       { name: 'ffn_gate_exps', shape: [experts, expertFfn, dim] },
       { name: 'ffn_up_exps', shape: [experts, expertFfn, dim] },
       { name: 'ffn_down_exps', shape: [experts, dim, expertFfn] },
@@ -128,8 +121,8 @@ class Planner {
       .replace('{expert}', String(expert));
   }
 
-  #takePart({ name, shape, matrix, turned, bias }: Part, layer: number): Planned {
-    return this.#take(name, shape, { layer, matrix, turned, bias });
+  #takePart({ name, shape, turned, bias }: Part, layer: number): Planned {
+    return this.#take(name, shape, { layer, turned, bias });
   }
 
   #take(
@@ -137,7 +130,7 @@ class Planner {
     shape: readonly number[],
     part: Partial<Part> & { layer?: number } = {},
   ): Planned {
-    const { layer, matrix = true, turned, bias } = part;
+    const { layer, turned, bias } = part;
     const kind = bias ? 'bias' : 'weight';
     const stacked = shape.length === 3;
     const sources = Array.from({ length: stacked ? shape[0] : 1 }, (_, expert) =>
@@ -150,7 +143,6 @@ class Planner {
       name: `${layer === undefined ? '' : `blk.${layer}.`}${name}.${kind}`,
       shape: [...shape].reverse(),
       sources,
-      matrix,
       headRows: turned ? this.shape.headDim : 0,
     };
   }

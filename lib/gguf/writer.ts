@@ -53,7 +53,7 @@ export async function writeGguf(
     throw invalid(`alignment is ${alignment}, must be a power of two of at least 8`);
   for (const tensor of contents.tensors) checkTensor(tensor);
   const head = header(contents, alignment);
-  const part = `${path}.part`;
+  const part = partOf(path);
   const file = await createFile(part);
   try {
     try {
@@ -72,6 +72,9 @@ export async function writeGguf(
   }
   return fileBytes(head.length, contents.tensors, alignment);
 }
+
+/** The name of a file while {@link writeGguf} writes it. */
+export const partOf = (path: string): string => `${path}.part`;
 
 async function createFile(path: string): Promise<FileHandle> {
   try {
