@@ -24,6 +24,7 @@ export { convert, type ConvertOptions, type Converted } from './convert/convert.
 export { mixNames, type Mix } from './gguf/mixes.js';
 
 export { generate } from './generate.js';
+export { Batch, type BatchForward, type BatchOptions } from './batch.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';
