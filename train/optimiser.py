@@ -15,7 +15,8 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
         square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
+        # a x + (b S + c S S) x
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x.T if tall else x
 
 
