@@ -14,6 +14,7 @@ import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { UsageError, version } from './options.js';
 import { quantiseCommand } from './quantise.js';
+import { parallelbenchCommand } from './parallelbench.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 import { serveCommand } from './serve.js';
@@ -48,6 +49,7 @@ Examples:
     calibrateCommand(),
     backgroundCommand(),
     serveCommand(),
+    parallelbenchCommand(),
   ];
   for (const command of commands) {
     lacuna.addCommand(command.copyInheritedSettings(lacuna));

@@ -17,6 +17,7 @@ const commands = [
   'calibrate',
   'background',
   'quantize',
+  'parallelbench',
 ];
 
 describe('help and usage', () => {
