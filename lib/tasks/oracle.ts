@@ -16,7 +16,8 @@ export class Oracle extends ScriptedModel {
    * no right answer is left, the shares are those among all of them.
    *
    * Equally probable words are told apart by chance, by noise of at most 10⁻⁹ on each logit: a
-   * greedy choice between them is as good as a throw of dice, and different positions throw their own.
+   * greedy choice between them is as good as a throw of dice. Each position throws its own in every step:
+   * with one throw for all steps, being passed over in one would say something about the next.
    */
   constructor(instance: TaskInstance) {
     const answers = Array.from(instance.answers());
@@ -27,12 +28,12 @@ export class Oracle extends ScriptedModel {
     const shares = new Marginals(known, words.length);
     const seed = hash(instance.prompt);
     super(
-      (position, canvas) => {
+      (position, canvas, step) => {
         const place = position - prompt.length;
         const share = shares.of(canvas.subarray(prompt.length), words.length);
         return Float64Array.from({ length: words.length + 1 }, (_, token) => {
           if (token === words.length) return -Infinity;
-          const noise = 1e-9 * uniform(seed, token, position, tieStream);
+          const noise = 1e-9 * uniform(seed, step * words.length + token, position, tieStream);
           return Math.log(share[place * words.length + token]) + noise;
         });
       },
@@ -67,9 +68,10 @@ class Marginals {
     const before = this.#seen.get(key);
     if (before !== undefined) return before;
     const known = [...answer.keys()].filter((place) => answer[place] !== mask);
-    const agreeing = this.#answers.filter((right) =>
-      known.every((place) => right[place] === answer[place]),
-    );
+    const agreeing = this.#answers.filter((right) => {
+      for (const place of known) if (right[place] !== answer[place]) return false;
+      return true;
+    });
     const shares = this.#count(agreeing.length > 0 ? agreeing : this.#answers);
     if (this.#seen.size === remembered) this.#seen.clear();
     this.#seen.set(key, shares);
