@@ -43,12 +43,12 @@ export function curvesChart(
   const spec: Spec = {
     description: `${heading.title}: ${heading.about}`,
     ...{ width, height },
-    padding: { left: 48, right: 16, top: 84, bottom: 56 + keyRows * legend.row },
+    padding: { left: 48, right: 16, top: 96, bottom: 56 + keyRows * legend.row },
     autosize: 'none',
     title: {
       text: heading.title,
       subtitle: heading.about,
-      ...{ anchor: 'start', frame: 'bounds', offset: 34, font, subtitleFont: font },
+      ...{ anchor: 'start', frame: 'bounds', offset: 26, font, subtitleFont: font },
       ...{ color: ink, subtitleColor: ink, fontSize: 15, subtitleFontSize: 12 },
     },
     scales: [colours(names)],
@@ -60,7 +60,8 @@ export function curvesChart(
 /** Each strategy keeps its colour whichever others are shown. */
 function colours(names: readonly StrategyName[]): Scale {
   const all = Object.keys(strategies);
-  const range = all.map((_, i) => `hsl(${Math.round((360 * i * 5) / all.length) % 360},62%,50%)`);
+  const hue = (i: number) => Math.round((360 * i * 5) / all.length) % 360;
+  const range = all.map((_, i) => `hsl(${hue(i)},62%,${i % 2 === 0 ? 42 : 58}%)`);
   return {
     name: 'colour',
     type: 'ordinal',
@@ -90,6 +91,10 @@ function panelMark({ title, points }: Panel, index: number, names: StrategyName[
       },
     },
     title: { text: title, anchor: 'start', color: ink, font, fontSize: 12, offset: 6 },
+    signals: [
+      { name: 'width', value: panel.width }, // the grid's lines are as long as these
+      { name: 'height', value: panel.height },
+    ],
     scales: [
       { name: 'x', type: 'log', base: 2, range: [0, panel.width], domain: [0.9, most * 1.1] },
       { name: 'y', type: 'linear', range: [panel.height, 0], domain: [0, 1] },

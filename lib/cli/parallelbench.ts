@@ -126,7 +126,7 @@ async function bench(path: string | undefined, flags: ParallelbenchFlags): Promi
       path === undefined
         ? measured(oracleSubject(), flags, signal)
         : withModel(path, loadOptions(flags), signal, (model) =>
-            measured(modelSubject(model, flags.batch, signal), flags, signal),
+            measured(modelSubject(model, flags.batch), flags, signal),
           ),
   );
   process.stdout.write(`${report(points)}\n`);

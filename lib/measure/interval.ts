@@ -17,3 +17,30 @@ export function wilson(right: number, samples: number, z = 1.96): [number, numbe
   const half = (z * Math.sqrt(spread)) / scale;
   return [Math.max(0, centre - half), Math.min(1, centre + half)];
 }
+
+/** A counted share: `right` of `samples`. */
+export interface Counted {
+  right: number;
+  samples: number;
+}
+
+/**
+ * The difference of two independent shares, a − b, and its interval.
+ * Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions"
+ * (1998), method 10, of two Wilson intervals.
+ *
+ * @param z as for `wilson`
+ */
+export function shareDifference(
+  a: Counted,
+  b: Counted,
+  z = 1.96,
+): { difference: number; interval: [number, number] } {
+  const [p, q] = [a.right / a.samples, b.right / b.samples];
+  const [pLow, pHigh] = wilson(a.right, a.samples, z);
+  const [qLow, qHigh] = wilson(b.right, b.samples, z);
+  const difference = p - q;
+  const below = Math.hypot(p - pLow, qHigh - q);
+  const above = Math.hypot(pHigh - p, q - qLow);
+  return { difference, interval: [difference - below, difference + above] };
+}

@@ -1,10 +1,11 @@
 /** What the benchmark examines: a model, or the oracle in its place. */
+import { Batch } from '../batch.js';
 import { generate } from '../generate.js';
 import type { GenerationResult } from '../generation.js';
-import type { GenerateOptions, GenerationModel } from '../plan.js';
+import type { Model } from '../model.js';
+import type { GenerateOptions } from '../plan.js';
 import type { TaskInstance } from './index.js';
 import { Oracle } from './oracle.js';
-import { SharedModel } from './shared.js';
 import type { Setting } from './strategies.js';
 
 export interface Subject {
@@ -24,8 +25,8 @@ export interface Subject {
  * text is never proposed.
  * @param width generations that share their forwards
  */
-export function modelSubject(model: GenerationModel, width: number, signal?: AbortSignal): Subject {
-  const shared = new SharedModel(model, signal);
+export function modelSubject(model: Model, width: number): Subject {
+  const batch = new Batch(model);
   const { eos, eot } = model.info.tokens;
   const suppress = [eos, eot].filter((token) => token !== undefined);
   const { tokenizer } = model;
@@ -33,16 +34,15 @@ export function modelSubject(model: GenerationModel, width: number, signal?: Abo
   return {
     width,
     exact: false,
-    run: ({ prompt, answer }, optionsOf) =>
-      shared.run(async () => {
-        // encoded with the prompt, so that a blank between them goes where the tokenizer puts it
-        const all = tokenizer.encode(`${prompt} ${answer}`);
-        const length = all.length - tokenizer.encode(prompt).length;
-        const known = all.slice(0, all.length - length);
-        const options = { ...optionsOf({ length, stop }), maxTokens: length, suppress };
-        const result = await generate(shared, known, options).result;
-        return { text: result.text, result };
-      }),
+    run: async ({ prompt, answer }, optionsOf) => {
+      // encoded with the prompt, so that a blank between them goes where the tokenizer puts it
+      const all = tokenizer.encode(`${prompt} ${answer}`);
+      const known = tokenizer.encode(prompt);
+      const length = all.length - known.length;
+      const options = { ...optionsOf({ length, stop }), maxTokens: length, suppress };
+      const result = await generate(batch, known, options).result;
+      return { text: result.text, result };
+    },
   };
 }
 
