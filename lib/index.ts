@@ -40,6 +40,31 @@ export type { TensorType } from './gguf/types.js';
 export { generate } from './generate.js';
 export { Batch, type BatchForward, type BatchOptions } from './batch.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
+export { shareDifference, wilson, type Counted } from './measure/interval.js';
+export {
+  taskCorpus,
+  taskInstance,
+  taskNames,
+  tasks,
+  taskWords,
+  type TaskInstance,
+  type TaskName,
+  type TaskOptions,
+} from './tasks/index.js';
+export {
+  fastest,
+  overTasks,
+  parallelbench,
+  type BenchOptions,
+  type BenchPoint,
+  type BenchRun,
+  type BenchSetting,
+  type CurvePoint,
+  type Fastest,
+  type Score as BenchScore,
+} from './tasks/bench.js';
+export { modelSubject, oracleSubject, type Subject } from './tasks/subject.js';
+export { strategies, strategyNames, type Strategy, type StrategyName } from './tasks/strategies.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';
 export type { Counts, Entry, TraceStep } from './trace.js';

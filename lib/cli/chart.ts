@@ -5,7 +5,7 @@ import { LacunaError } from '../errors.js';
 import type { Comparison } from '../measure/compare.js';
 import { figures, shown, type Figure } from './comparison.js';
 
-type Vega = Pick<typeof vega, 'parse' | 'View'>;
+export type Vega = Pick<typeof vega, 'parse' | 'View'>;
 type Charted = Figure & Required<Pick<Figure, 'panel'>>;
 
 const charted = figures.filter((figure): figure is Charted => figure.panel !== undefined);

@@ -138,7 +138,7 @@ describe('beam', () => {
       for (const request of requests) {
         expect([...request.suppress!]).toEqual([4]);
         rows.push(request.rows);
-        expect(request.query!.length).toBe(1);
+        expect(request.query.length).toBe(1);
       }
     }
     const block = { start: 2, end: 8 };

@@ -109,7 +109,7 @@ describe('dkv', () => {
       },
     );
     const far = await run(dkvCache(), { decode: topK(), blocks: wholeAnswer() }, apart);
-    expect(apart.requests[2].query!.every((i) => far.rows[2].includes(i - 1))).toBe(true);
+    expect(apart.requests[2].query.every((i) => far.rows[2].includes(i - 1))).toBe(true);
   });
 });
 

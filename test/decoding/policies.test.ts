@@ -234,7 +234,7 @@ describe('dream', () => {
       (position) => uniform(5, 0, position, Stream.transfer) < rate,
     );
     expect(order[0]).toEqual(expected);
-    expect([...model.requests[0].query!]).toEqual(expected);
+    expect([...model.requests[0].query]).toEqual(expected);
     expect(order.flat().length).toBe(60);
   });
 

@@ -92,7 +92,7 @@ describe('ancestral', () => {
     for (let step = 0; step < 4; step++) {
       const due = open.filter((at) => uniform(5, step, at, Stream.transfer) < linear(step, 4));
       expect(order[step]).toEqual(due);
-      expect([...model.requests[step].query!]).toEqual(due);
+      expect([...model.requests[step].query]).toEqual(due);
       open = open.filter((at) => !due.includes(at));
     }
     expect(canvas).not.toContain(mask);

@@ -280,7 +280,7 @@ describe('dilated', () => {
   test('asks only for the level that is due', async () => {
     const model = new FakeModel(scripted(sure(8)));
     await decoded(model, { decode: dilated(), maxTokens: 8 });
-    expect(model.requests.map(({ query }) => query!.length)).toEqual([2, 2, 4]);
+    expect(model.requests.map(({ query }) => query.length)).toEqual([2, 2, 4]);
   });
 
   test('positions count from the start of the block; known ones are left out', async () => {
