@@ -11,6 +11,7 @@ import { devicesCommand } from './devices.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
+import { measureCommand } from './measure/index.js';
 import { UsageError, version } from './options.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
@@ -40,6 +41,7 @@ Examples:
     devicesCommand(),
     benchCommand(),
     compareCommand(),
+    measureCommand(),
     calibrateCommand(),
     backgroundCommand(),
   ];

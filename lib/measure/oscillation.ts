@@ -2,7 +2,7 @@
 import { voteOverTime } from '../decoding/vote.js';
 import { LacunaError } from '../errors.js';
 import type { GenerateOptions, GenerationModel, Prompt } from '../plan.js';
-import { knownKeys, list, object, oneOf, string } from '../validate.js';
+import { invalid, knownKeys, list, object, oneOf, string } from '../validate.js';
 
 /** A question whose answers can be checked. */
 export interface CheckedTask {
@@ -132,13 +132,14 @@ const matches = {
  * compares without white space around the text, contains looks for the answer anywhere in it. Empty lines
  * are skipped. Throws `INVALID_ARGUMENT`, with the number of the line.
  */
-export function parseTasks(text: string): CheckedTask[] {
+export function parseTasks(text: string): (CheckedTask & { prompt: string })[] {
   return text.split('\n').flatMap((line, i) => {
     if (line.trim() === '') return [];
     const name = `line ${i + 1}`;
     const task = object(name, parsed(name, line));
     knownKeys(name, task, ['prompt', 'answer', 'match', 'task', 'n']);
     const answer = string(`${name}: answer`, task.answer).trim();
+    if (answer === '') invalid(`${name}: answer`, task.answer, 'a text that is not empty');
     const match = oneOf(`${name}: match`, task.match ?? 'exact', ['exact', 'contains']);
     const check = (text: string) => matches[match](text, answer);
     return [{ prompt: string(`${name}: prompt`, task.prompt), check }];

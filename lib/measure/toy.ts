@@ -23,6 +23,16 @@ export interface ToyConditional {
   measured: number;
 }
 
+/** Probabilities of a pair. */
+export interface ToyJoint {
+  pair: ToyPair;
+  counted: number;
+  /** By the model, one after the other: p(b) p(a | b). */
+  chained: number;
+  /** By the model, if the tokens did not depend on each other: p(a) p(b). */
+  independent: number;
+}
+
 export interface ToyDecoding {
   decoder: string;
   answer: string;
@@ -35,6 +45,7 @@ export interface ToyResult {
   conditionals: ToyConditional[];
   /** The largest difference between counted and measured. */
   error: number;
+  pairs: ToyJoint[];
   decodings: ToyDecoding[];
 }
 
@@ -64,7 +75,19 @@ export async function toyExperiment(model: Model, signal?: AbortSignal): Promise
     decodings.push({ decoder, answer: text, forwards, best: text === "A'BCDE" });
   }
   const error = Math.max(...conditionals.map((one) => Math.abs(one.counted - one.measured)));
-  return { conditionals, error, decodings };
+  return { conditionals, error, pairs: pairsOf(conditionals), decodings };
+}
+
+function pairsOf(conditionals: readonly ToyConditional[]): ToyJoint[] {
+  const p = (name: string) => conditionals.find((one) => one.name === `p(${name})`)!.measured;
+  return firsts.flatMap((a) =>
+    seconds.map((b) => ({
+      pair: `${a}${b}` as const,
+      counted: toyCounts[`${a}${b}`] / 100,
+      chained: p(b) * p(`${a} | ${b}`),
+      independent: p(a) * p(b),
+    })),
+  );
 }
 
 const decoders = (): Record<string, Decoder> => ({
