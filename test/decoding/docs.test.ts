@@ -1,5 +1,5 @@
 /** The examples of docs/decoding and docs/measure run as they stand: all TypeScript of a page is one module. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
@@ -12,13 +12,18 @@ const pages = ['decoding', 'measure'].flatMap((part) =>
     .map((name) => `${part}/${name}`),
 );
 const library = JSON.stringify(path('../../lib/index.ts'));
-const embedded = JSON.stringify(path('../../models/shakespeare-7m.Q8_0.gguf'));
 let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'lacuna-docs-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The file of that name if the package has it, else the embedded model. */
+function modelFor(name: string): string {
+  const shipped = path(`../../models/${name.replace(/.*\//, '')}.gguf`);
+  return existsSync(shipped) ? shipped : path('../../models/shakespeare-7m.Q8_0.gguf');
+}
 
 /** The TypeScript of a page, with the library of this repository and the model it ships. */
 function moduleOf(page: string): string {
@@ -27,7 +32,7 @@ function moduleOf(page: string): string {
   return blocks
     .join('\n')
     .replaceAll("from 'lacuna'", `from ${library}`)
-    .replaceAll(/'[^']*\.gguf'/g, embedded);
+    .replaceAll(/'([^']*)\.gguf'/g, (_, name: string) => JSON.stringify(modelFor(name)));
 }
 
 test.each(pages)('%s', async (page) => {
