@@ -200,7 +200,8 @@ export function heatMaps(
   const lines = Math.ceil(panels.length / panelsARow);
   const width = Math.max(columns * (panelSize + panelGap) - panelGap, 320);
   const height = lines * (panelSize + 2 * panelGap) - 2 * panelGap;
-  return draw(vega, heading, { width, height, marks: panels.map(panel) });
+  const padding = { left: 24, right: 20, top: 92, bottom: 28 };
+  return draw(vega, heading, { width, height, padding, marks: panels.map(panel) });
 }
 
 function label(words: string, entry: object): Mark {
@@ -214,6 +215,7 @@ function label(words: string, entry: object): Mark {
 interface Parts {
   width?: number;
   height?: number;
+  padding?: Spec['padding'];
   data?: Data[];
   scales?: Scale[];
   axes?: Axis[];
@@ -225,10 +227,12 @@ function draw({ parse, View }: Vega, { title, about }: Heading, parts: Parts): P
   const spec: Spec = {
     description: `${title}: ${about}`,
     ...size,
-    ...{ padding: 16, autosize: 'pad' },
+    // Text is as wide as the reader's font makes it, so nothing depends on how wide it is.
+    ...{ padding: { left: 72, right: 20, top: 72, bottom: 88 }, autosize: 'none' },
     title: {
       ...{ text: title, subtitle: about, anchor: 'start', color: ink, subtitleColor: ink, font },
-      ...{ subtitleFont: font, fontSize: 15, subtitleFontSize: 12, subtitlePadding: 4, offset: 20 },
+      ...{ subtitleFont: font, fontSize: 15, subtitleFontSize: 12, subtitlePadding: 4 },
+      ...{ offset: parts.padding === undefined ? 20 : 40, frame: 'group', limit: 1000 },
     },
     ...parts,
   };

@@ -36,7 +36,7 @@ describe('bounds on a joint probability', () => {
 
   test('of a trace: steps without proposals are left out, means by number of tokens', () => {
     const step = (number: number, p: number[]): TraceStep => ({
-      ...{ step: number, block: 0, forwards: 1, canvases: 1, rows: 1, refresh: true },
+      ...{ step: number, block: 0, forwards: 1, canvases: 1, rows: 1, refresh: true, stable: 0 },
       committed: p.map((probability, i) => [i, 5, probability]),
     });
     const commits = jointCommits([

@@ -56,7 +56,16 @@ describe('AR-ness', () => {
 
 test('commit steps: taken back, edited and moved positions', () => {
   const step = (number: number, more: Partial<TraceStep>): TraceStep => ({
-    ...{ step: number, block: 0, forwards: 1, canvases: 1, rows: 6, refresh: true, committed: [] },
+    ...{
+      step: number,
+      block: 0,
+      forwards: 1,
+      canvases: 1,
+      rows: 6,
+      refresh: true,
+      stable: 0,
+      committed: [],
+    },
     ...more,
   });
   const run: OrderedRun = {
