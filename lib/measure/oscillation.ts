@@ -12,7 +12,7 @@ export interface CheckedTask {
    * The answer in a text, in a form that compares; `undefined`: none, which leaves the step out of the
    * entropy. Default: the text without white space around it, if there is any.
    */
-  answer?(text: string): string | undefined;
+  normalise?(text: string): string | undefined;
 }
 
 /** One run. A step is a forward; its answer is the text that it would give if all masks got their proposals. */
@@ -50,7 +50,7 @@ const points = 20;
  *
  * Source: Time Is a Feature (arXiv 2508.09138): EverPass@1|t = E[max_(k ≤ t) e_k], and temporal semantic
  * entropy over the second half of the steps, every step of weight 1, steps without an answer left out.
- * Answers are the same when `answer` gives the same text.
+ * Answers are the same when `normalise` gives the same text.
  *
  * @param options those of `generate`
  */
@@ -74,7 +74,7 @@ export async function oscillation(
 
 /** @param texts of all steps, the result last */
 export function runOf(task: CheckedTask, texts: readonly string[]): OscillationRun {
-  const answers = texts.map(task.answer?.bind(task) ?? trimmed);
+  const answers = texts.map(task.normalise?.bind(task) ?? trimmed);
   const changes = answers.slice(1).filter((answer, i) => answer !== answers[i]).length;
   return {
     prompt: task.prompt,

@@ -6,7 +6,7 @@ import { model as path } from '../cli/lacuna.js';
 const task = (answer: string): CheckedTask => ({
   prompt: '2 + 2 = ',
   check: (text) => text.trim() === answer,
-  answer: (text) => /\d+/.exec(text)?.[0],
+  normalise: (text) => /\d+/.exec(text)?.[0],
 });
 
 describe('a run', () => {
