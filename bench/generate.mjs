@@ -1,7 +1,7 @@
 // End to end: 128 new tokens after a prompt of 64, blocks of 32, 4 tokens a step, dual cache; and
 // where every millisecond of it went.
 import { median } from '../dist/cli/format.js';
-import { measureGeneration, verbs } from '../dist/cli/measure.js';
+import { measureGeneration, verbs } from '../dist/cli/speed.js';
 import { quietest } from './machine.mjs';
 import { openModel } from './models.mjs';
 import { markdown, ms, percent } from './report.mjs';

@@ -1,7 +1,7 @@
 // What is measured on, and what else ran there meanwhile.
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
-import { measurePeak } from '../dist/cli/measure.js';
+import { measurePeak } from '../dist/cli/speed.js';
 import { version } from '../dist/cli/options.js';
 import { root } from '../scripts/native-build.mjs';
 

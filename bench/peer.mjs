@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { median } from '../dist/cli/format.js';
-import { operations } from '../dist/cli/measure.js';
+import { operations } from '../dist/cli/speed.js';
 import { root } from '../scripts/native-build.mjs';
 import { atPeak, quietest, withPeak } from './machine.mjs';
 import { modelFile, openModel } from './models.mjs';

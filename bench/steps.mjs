@@ -1,5 +1,5 @@
 // The step table: one forward over rows × canvas × type, every row reported.
-import { measureStep, operations } from '../dist/cli/measure.js';
+import { measureStep, operations } from '../dist/cli/speed.js';
 import { atPeak, quietest, withPeak } from './machine.mjs';
 import { openModel } from './models.mjs';
 import { markdown, ms, percent } from './report.mjs';

@@ -65,6 +65,58 @@ export {
 } from './tasks/bench.js';
 export { modelSubject, oracleSubject, type Subject } from './tasks/subject.js';
 export { strategies, strategyNames, type Strategy, type StrategyName } from './tasks/strategies.js';
+export {
+  arness,
+  commitSteps,
+  orderMap,
+  type Arness,
+  type ArnessOptions,
+  type OrderedRun,
+  type OrderMap,
+} from './measure/order.js';
+export {
+  jointBounds,
+  jointCommits,
+  summariseJoint,
+  type JointBounds,
+  type JointSummary,
+} from './measure/joint.js';
+export { printedPerplexity, zipf, type Zipf } from './measure/zipf.js';
+export {
+  toyCounts,
+  toyExperiment,
+  type ToyConditional,
+  type ToyDecoding,
+  type ToyJoint,
+  type ToyPair,
+  type ToyResult,
+} from './measure/toy.js';
+export {
+  positionCurve,
+  type DistanceBand,
+  type MaskPosition,
+  type PositionCurve,
+  type PositionOptions,
+} from './measure/positions.js';
+export {
+  chainLogLikelihood,
+  likelihoodBound,
+  type LikelihoodBound,
+  type LikelihoodOptions,
+  type ReadingOrder,
+} from './measure/likelihood.js';
+export {
+  textLikelihood,
+  type TextLikelihood,
+  type TextLikelihoodOptions,
+} from './measure/text-likelihood.js';
+export {
+  oscillation,
+  parseTasks,
+  type CheckedTask,
+  type Oscillation,
+  type OscillationRun,
+} from './measure/oscillation.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';
 export type { Counts, Entry, TraceStep } from './trace.js';

@@ -19,7 +19,7 @@ import type { LoadOptions, Model } from '../model.js';
 import { machine, type Machine } from './bench.js';
 import { digits3, table } from './format.js';
 import { interruptible } from './interrupt.js';
-import { measureCaches, type CacheMeasurement } from './measure-cache.js';
+import { measureCaches, type CacheMeasurement } from './cache-quality.js';
 import {
   embeddedModel,
   loadOptions,

@@ -15,7 +15,7 @@ import {
   type Measurements,
   type Peak,
   type StepMeasurement,
-} from './measure.js';
+} from './speed.js';
 import {
   choice,
   embeddedModel,

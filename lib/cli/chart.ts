@@ -19,11 +19,12 @@ const width = names + charted.length * (panel.width + panel.gap) - panel.gap;
 const margin = { left: 16, right: 16, top: 106, bottom: 84 };
 
 // The chart is transparent: colours of like contrast to white and to a dark page.
-const ink = '#797979'; // 4.3 : 1
-const faint = '#79797940';
+export const ink = '#797979'; // 4.3 : 1
+export const faint = '#79797940';
 const bar = '#8f8f8f';
-const accent = '#3584e4';
-const font = 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif';
+export const accent = '#3584e4';
+export const font =
+  'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif';
 
 /** Throws `MISSING_PACKAGE`: Vega is the one package that most users of Lacuna never need. */
 export async function loadVega(): Promise<Vega> {

@@ -2,11 +2,10 @@
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { presetNames, type PresetName } from '../decoding/presets.js';
-import { LacunaError } from '../errors.js';
 import { compare } from '../measure/compare.js';
 import { comparisonChart, loadVega } from './chart.js';
 import { comparisonTable } from './comparison.js';
-import { parseJson, readText, writeJson, writeText } from './files.js';
+import { writeJson, writeText } from './files.js';
 import { plural } from './format.js';
 import { interruptible } from './interrupt.js';
 import {
@@ -19,6 +18,7 @@ import {
   whole,
   type ModelFlags,
 } from './options.js';
+import { readPrompts } from './prompt.js';
 import { withModel } from './show.js';
 
 interface CompareFlags extends ModelFlags {
@@ -62,7 +62,7 @@ export function compareCommand(): Command {
 }
 
 async function run(path: string | undefined, flags: CompareFlags): Promise<void> {
-  const prompts = promptsOf(flags.prompts);
+  const prompts = readPrompts(flags.prompts);
   const { maxTokens, temperature, seed, presets } = flags;
   const bos = flags.bos ?? (path === undefined ? true : undefined);
   const options = defined({ maxTokens, temperature, seed, presets, bos });
@@ -83,24 +83,9 @@ async function run(path: string | undefined, flags: CompareFlags): Promise<void>
   await writeText('--chart', flags.chart, svg);
 }
 
-function presetList(text: string): PresetName[] {
+export function presetList(text: string): PresetName[] {
   const names = text.split(',').map((name) => name.trim());
   const unknown = names.find((name) => !(presetNames as string[]).includes(name));
   if (unknown === undefined) return names as PresetName[];
   throw new InvalidArgumentError(`There is no ${unknown}; presets are ${presetNames.join(', ')}.`);
-}
-
-function promptsOf(path: string): string[] {
-  const text = readText('--prompts', path);
-  const prompts = text.trimStart().startsWith('[')
-    ? fromJson(path, text)
-    : text.split(/\r?\n/).filter((line) => line.trim() !== '');
-  if (prompts.length > 0) return prompts;
-  throw new LacunaError('INVALID_ARGUMENT', `--prompts: ${path} holds no prompt`);
-}
-
-function fromJson(path: string, text: string): string[] {
-  const value = parseJson('--prompts', path, text);
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
-  throw new LacunaError('INVALID_ARGUMENT', `--prompts: ${path} is no JSON list of texts`);
 }

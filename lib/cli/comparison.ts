@@ -1,5 +1,6 @@
 /** What `lacuna compare` shows of a comparison, and its table. */
 import type { Comparison } from '../measure/compare.js';
+import { markdownTable } from './format.js';
 
 export interface Figure {
   /** Heads the column; the unit. */
@@ -39,19 +40,10 @@ export const figures: Figure[] = [
   },
 ];
 
-/** A Markdown table, with aligned columns: it reads in a terminal and goes into a page. */
 export function comparisonTable(rows: readonly Comparison[]): string {
   const header = ['preset', ...figures.map(({ name }) => name)];
   const cells = rows.map((row) => [row.preset, ...figures.map((figure) => shown(figure, row))]);
-  const widths = header.map((name, i) =>
-    Math.max(name.length, ...cells.map((line) => line[i].length)),
-  );
-  const line = (parts: string[]) =>
-    `| ${parts.map((part, i) => (i === 0 ? part.padEnd(widths[i]) : part.padStart(widths[i]))).join(' | ')} |`;
-  const rule = widths.map((width, i) =>
-    i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
-  );
-  return [line(header), line(rule), ...cells.map(line)].join('\n');
+  return markdownTable(header, cells);
 }
 
 /** `–` for what is no number, such as the quality of nothing. */

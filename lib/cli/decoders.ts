@@ -5,6 +5,7 @@ import {
   ancestral,
   beam,
   blocks,
+  cap,
   credit,
   dilated,
   dream,
@@ -47,6 +48,7 @@ export interface GenerationFlags {
   width?: number;
   background?: string;
   profile?: string;
+  maxPerplexity?: number;
   temperature?: number;
   topP?: number;
   topK?: number;
@@ -225,6 +227,11 @@ const optionRows: Record<string, OptionRow[]> = {
     ['--width <n>', 'beam: canvases that are kept (default: 4)', whole(1)],
     ['--background <path>', 'pc-sampler: a file made by lacuna background'],
     ['--profile <path>', 'osdt: a file made by lacuna calibrate'],
+    [
+      '--max-perplexity <x>',
+      'with a --decode without --steps: commit fewer at once, the best first, until (Π p)^(−1/n) is x or less',
+      real(1),
+    ],
   ],
   Sampling: [
     ['-t, --temperature <t>', '0: always the most probable token (default: 0)', real(0)],
@@ -264,7 +271,7 @@ export function generateOptions(flags: GenerationFlags): GenerateOptions & { max
   return defined({
     maxTokens: flags.maxTokens,
     preset: flags.preset,
-    decode: decoder?.make(flags),
+    decode: capped(decoder?.make(flags), flags.maxPerplexity),
     steps: flags.steps,
     blocks: flags.blockLength === undefined ? undefined : plan(flags.blockLength),
     cache: cachePlan(flags.cache, flags.refresh),
@@ -275,6 +282,12 @@ export function generateOptions(flags: GenerationFlags): GenerateOptions & { max
     cfgScale: flags.cfgScale,
     bos: flags.bos,
   });
+}
+
+function capped(decoder: Decoder | undefined, perplexity: number | undefined) {
+  if (perplexity === undefined) return decoder;
+  if (decoder === undefined) throw new UsageError('--max-perplexity needs --decode');
+  return cap(decoder, { perplexity });
 }
 
 function refuseStrangers(flags: GenerationFlags, decoder: DecoderEntry | undefined): void {

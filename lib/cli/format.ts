@@ -60,6 +60,22 @@ export function table(header: string[], rows: string[][]): string {
   return all.map((row) => row.map(pad).join('  ').trimEnd()).join('\n');
 }
 
+/** A Markdown table with aligned columns, the first to the left: it reads in a terminal and goes into a page. */
+export function markdownTable(header: readonly string[], rows: readonly string[][]): string {
+  const widths = header.map((name, i) =>
+    Math.max(width(name), 3, ...rows.map((row) => width(row[i]))),
+  );
+  const line = (cells: readonly string[]) => {
+    const padded = cells.map((cell, i) => {
+      const space = ' '.repeat(widths[i] - width(cell));
+      return i === 0 ? cell + space : space + cell;
+    });
+    return `| ${padded.join(' | ')} |`;
+  };
+  const rule = widths.map((n, i) => (i === 0 ? '-'.repeat(n) : `${'-'.repeat(n - 1)}:`));
+  return [line(header), line(rule), ...rows.map(line)].join('\n');
+}
+
 /** `name  value` lines, the values one below the other. */
 export function fields(pairs: [name: string, value: string][]): string {
   const longest = Math.max(...pairs.map(([name]) => width(name)));

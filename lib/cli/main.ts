@@ -12,6 +12,7 @@ import { devicesCommand } from './devices.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
+import { measureCommand } from './measure/index.js';
 import { UsageError, version } from './options.js';
 import { quantiseCommand } from './quantise.js';
 import { parallelbenchCommand } from './parallelbench.js';
@@ -46,6 +47,7 @@ Examples:
     devicesCommand(),
     benchCommand(),
     compareCommand(),
+    measureCommand(),
     calibrateCommand(),
     backgroundCommand(),
     serveCommand(),

@@ -6,17 +6,17 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { LoadOptions } from '../model.js';
 
 /** dist/cli/ lies two levels below the package root. */
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const packageRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /**
  * The model that the package carries, and how it writes best: it was trained with the begin-of-text
  * token, though its file does not ask for it, and over long blocks at temperature 0 it only ends.
  */
-export const embeddedModel = join(root, 'models', 'shakespeare-7m.Q8_0.gguf');
+export const embeddedModel = join(packageRoot, 'models', 'shakespeare-7m.Q8_0.gguf');
 export const embeddedFlags = { bos: true, blockLength: 8, temperature: 0.8 };
 
 export const version = (
-  createRequire(import.meta.url)(join(root, 'package.json')) as { version: string }
+  createRequire(import.meta.url)(join(packageRoot, 'package.json')) as { version: string }
 ).version;
 
 /** Wrong use of the command line: exit code 2. */
@@ -30,6 +30,12 @@ export function whole(min: number, max = Number.MAX_SAFE_INTEGER): (text: string
     const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
     throw new InvalidArgumentError(`It must be a whole number ${range}.`);
   };
+}
+
+/** Parses whole numbers from `min` on with commas between. */
+export function wholeList(min: number): (text: string) => number[] {
+  const one = whole(min);
+  return (text) => text.split(',').map((part) => one(part.trim()));
 }
 
 /** Parses a number from `min` to `max`. */

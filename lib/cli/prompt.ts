@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import type { LoadOptions } from '../model.js';
 import type { Prompt } from '../plan.js';
 import type { ChatMessage } from '../text/template.js';
-import { readText } from './files.js';
+import { LacunaError } from '../errors.js';
+import { parseJson, readText } from './files.js';
 import { UsageError } from './options.js';
 
 export interface PromptFlags {
@@ -57,4 +58,20 @@ function readInput(): Promise<string> {
   throw new UsageError(
     'no prompt: give --prompt "…", --chat "…" or --file, or pipe text in. `lacuna demo` needs none',
   );
+}
+
+/** The prompts of a file: one a line, or a JSON list of texts. */
+export function readPrompts(path: string): string[] {
+  const text = readText('--prompts', path);
+  const prompts = text.trimStart().startsWith('[')
+    ? fromJson(path, text)
+    : text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  if (prompts.length > 0) return prompts;
+  throw new LacunaError('INVALID_ARGUMENT', `--prompts: ${path} holds no prompt`);
+}
+
+function fromJson(path: string, text: string): string[] {
+  const value = parseJson('--prompts', path, text);
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+  throw new LacunaError('INVALID_ARGUMENT', `--prompts: ${path} is no JSON list of texts`);
 }

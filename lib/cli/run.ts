@@ -68,10 +68,7 @@ Examples:
 
 async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   const embedded = path === undefined && flags.chat === undefined;
-  const { blockLength, ...others } = embeddedFlags;
-  // A preset has blocks of its own.
-  const usual = flags.preset === undefined ? { ...others, blockLength } : others;
-  const generate = generateOptions(embedded ? { ...usual, ...flags } : flags);
+  const generate = embedded ? embeddedOptions(flags) : generateOptions(flags);
   const { prompt, before } = await readPrompt(flags);
   const options = {
     load: { ...loadOptions(flags), ...chatTemplate(flags) },
@@ -84,6 +81,14 @@ async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   if (flags.json) console.log(JSON.stringify(asJson(shown), null, 2));
   else if (!shown.drawn) process.stdout.write(withNewline(shown.result.text));
   if (!flags.quiet && !flags.json) printSummary(shown);
+}
+
+/** The library's options, with those of the model in the package where the flags say nothing else. */
+export function embeddedOptions(flags: GenerationFlags): ReturnType<typeof generateOptions> {
+  const { blockLength, ...others } = embeddedFlags;
+  // A preset has blocks of its own.
+  const usual = flags.preset === undefined ? { ...others, blockLength } : others;
+  return generateOptions({ ...usual, ...flags });
 }
 
 /** A shell expects the last line to end. */

@@ -11,25 +11,53 @@ export interface CapOptions {
   max?: number;
   /** The most that a step commits as a share of the block's masks, rounded down. Default 1. */
   share?: number;
-  /** What `share` may not go below. Default 1. */
+  /**
+   * The highest perplexity of what a step commits, at least 1: with p the probabilities of n tokens,
+   * (Π p)^(−1/n), as if they did not depend on each other. Default: no limit.
+   */
+  perplexity?: number;
+  /** What `share` and `perplexity` may not go below. Default 1. */
   min?: number;
 }
 
 /**
  * At most a number of tokens per step: of what `decoder` decides the best
- * min(max(⌊share · masks⌋, min), max). `share: 0.7, min: 5, max: 20` is the cap of WINO.
+ * min(max(⌊share · masks⌋, min), max). `share: 0.7, min: 5, max: 20` is the cap of WINO. With
+ * `perplexity` the longest run of the best that stays below it, if that is fewer; for a number that
+ * does not depend on the step, `max: zipf().largest(perplexity)`.
  * Best is what the decoder's own score says, and probability where it has none.
- * Source: WINO (arXiv 2507.18578), `decoding.py`, for the formula.
+ * Source: WINO (arXiv 2507.18578), `decoding.py`, for the formula; "Why mask diffusion does not work"
+ * for the perplexity of tokens that are committed together.
  */
 export function cap(decoder: Decoder, options: CapOptions): Decoder {
   const name = 'cap()';
-  knownKeys(name, options, ['max', 'share', 'min']);
+  knownKeys(name, options, ['max', 'share', 'perplexity', 'min']);
   const min = integer(`${name}: min`, options.min ?? 1, { min: 1 });
   const max = integer(`${name}: max`, options.max ?? Number.MAX_SAFE_INTEGER, { min });
   const share = number(`${name}: share`, options.share ?? 1, { min: 0, max: 1 });
-  const keep = ({ masked }: StepState, best: Change[]) =>
-    best.slice(0, Math.min(Math.max(Math.floor(share * masked.length), min), max));
+  const perplexity =
+    options.perplexity === undefined
+      ? Infinity
+      : number(`${name}: perplexity`, options.perplexity, { min: 1 });
+  const keep = ({ masked }: StepState, best: Change[], report: StepResult) => {
+    const sure = perplexity === Infinity ? best.length : belowPerplexity(best, report, perplexity);
+    return best.slice(
+      0,
+      Math.min(Math.max(Math.min(Math.floor(share * masked.length), sure), min), max),
+    );
+  };
   return narrowed('cap', decoder, options, keep);
+}
+
+/** The most of the first changes that stay below it together. */
+function belowPerplexity(best: Change[], { position, probability }: StepResult, most: number) {
+  let nats = 0;
+  let longest = 0;
+  best.forEach((change, i) => {
+    nats -= Math.log(probability[position.indexOf(change.position)]);
+    if (Math.exp(nats / (i + 1)) <= most) longest = i + 1;
+  });
+  return longest;
 }
 
 /**
@@ -58,7 +86,7 @@ function narrowed(
   name: string,
   decoder: Decoder,
   options: object,
-  keep: (state: StepState, best: Change[]) => Change[],
+  keep: (state: StepState, best: Change[], report: StepResult) => Change[],
 ): Decoder {
   if (typeof decoder !== 'function') invalid(`${name}(): decoder`, decoder, 'a decoder');
   const { traits, ...inner } = factsOf(decoder);
@@ -71,7 +99,7 @@ function narrowed(
       if (decision.commit === undefined && decision.choose === undefined) return decision;
       const { request } = decision;
       const choose = async (report: StepResult, look: Look) =>
-        keep(state, await bestFirst(run, state, decision, report, look));
+        keep(state, await bestFirst(run, state, decision, report, look), report);
       return { request, choose };
     };
   };

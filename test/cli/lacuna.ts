@@ -27,8 +27,9 @@ export function ended(
   args: string[],
   input = '',
   env: NodeJS.ProcessEnv = {},
+  cwd?: string,
 ): Ended {
-  const options = { input, encoding: 'utf8' as const, env: { ...process.env, ...env } };
+  const options = { cwd, input, encoding: 'utf8' as const, env: { ...process.env, ...env } };
   const { status, stdout, stderr } = spawnSync(program, args, options);
   return { code: status, stdout, stderr };
 }

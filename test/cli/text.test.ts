@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { glyphs, sanitise, truncate, width } from '../../lib/cli/glyphs.js';
 import { layout, window, type Line } from '../../lib/cli/layout.js';
 import * as format from '../../lib/cli/format.js';
-import { operations } from '../../lib/cli/measure.js';
+import { operations } from '../../lib/cli/speed.js';
 
 const text = (line: Line): string => line.map((span) => span.text).join('');
 const wrap = (source: string, columns: number): string[] =>

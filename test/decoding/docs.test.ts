@@ -1,14 +1,17 @@
-/** The examples of docs/decoding run as they stand: all TypeScript of a page is one module. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** The examples of docs/decoding and docs/measure run as they stand: all TypeScript of a page is one module. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const pages = readdirSync(path('../../docs/decoding')).filter((name) => name.endsWith('.md'));
+const pages = ['decoding', 'measure'].flatMap((part) =>
+  readdirSync(path(`../../docs/${part}`))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `${part}/${name}`),
+);
 const library = JSON.stringify(path('../../lib/index.ts'));
-const embedded = JSON.stringify(path('../../models/shakespeare-7m.Q8_0.gguf'));
 let folder: string;
 
 beforeAll(() => {
@@ -16,20 +19,26 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** The file of that name if the package has it, else the embedded model. */
+function modelFor(name: string): string {
+  const shipped = path(`../../models/${name.replace(/.*\//, '')}.gguf`);
+  return existsSync(shipped) ? shipped : path('../../models/shakespeare-7m.Q8_0.gguf');
+}
+
 /** The TypeScript of a page, with the library of this repository and the model it ships. */
 function moduleOf(page: string): string {
-  const text = readFileSync(path(`../../docs/decoding/${page}`), 'utf8');
+  const text = readFileSync(path(`../../docs/${page}`), 'utf8');
   const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code);
   return blocks
     .join('\n')
     .replaceAll("from 'lacuna'", `from ${library}`)
-    .replaceAll(/'[^']*\.gguf'/g, embedded);
+    .replaceAll(/'([^']*)\.gguf'/g, (_, name: string) => JSON.stringify(modelFor(name)));
 }
 
 test.each(pages)('%s', async (page) => {
   const code = moduleOf(page);
   if (code === '') return; // a page of text and tables
-  const file = join(folder, page.replace('.md', '.ts'));
+  const file = join(folder, page.replace('/', '-').replace('.md', '.ts'));
   writeFileSync(file, code);
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {

@@ -318,6 +318,21 @@ describe('cap', () => {
     expect(await counts(6)).toEqual([5, 1]);
   });
 
+  test('the longest run of the best below a perplexity', async () => {
+    const run = (perplexity: number) =>
+      order({ decode: cap(threshold({ tau: 0 }), { perplexity }) }, [0.9, 0.5, 0.8, 0.4]);
+    // (0.9 · 0.8)^(−1/2) = 1.18, with 0.5 too 1.41, with 0.4 too 1.62
+    expect(await run(1.4)).toEqual([[2, 4], [3], [5]]);
+    expect(await run(1.42)).toEqual([[2, 3, 4], [5]]);
+    expect(await run(1.63)).toEqual([[2, 3, 4, 5]]);
+    expect(await run(1)).toEqual([[2], [4], [3], [5]]);
+    const most = cap(threshold({ tau: 0 }), { perplexity: 1, min: 3 });
+    expect(await order({ decode: most }, [0.9, 0.5, 0.8, 0.4])).toEqual([[2, 3, 4], [5]]);
+    expect(() => cap(threshold(), { perplexity: 0.5 })).toThrow(
+      /perplexity must be a number of at/,
+    );
+  });
+
   test('a decoder that looks keeps its look, and its options are shown', async () => {
     const looking: Decoder =
       () =>
