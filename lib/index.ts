@@ -5,7 +5,16 @@
  * @module
  */
 export { LacunaError, type LacunaErrorCode } from './errors.js';
-export { inspectFile, loadModel, Model, type LoadOptions, type StepItem } from './model.js';
+export {
+  inspectFile,
+  loadModel,
+  Model,
+  type InfillOptions,
+  type InfillTag,
+  type InfillValue,
+  type LoadOptions,
+  type StepItem,
+} from './model.js';
 export { devices } from './devices.js';
 export type { Attention, ModelInfo } from './info.js';
 export { DiffusionSession, type StepOptions } from './session.js';
@@ -27,6 +36,9 @@ export { Generation, type GenerationResult } from './generation.js';
 export type { Counts, Entry, TraceStep } from './trace.js';
 export { parseTrace, traceFile, type AnswerShape, type TraceFile } from './trace-file.js';
 export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from './plan.js';
+export type { PlainPrompt } from './prompt.js';
+export { hole } from './template/hole.js';
+export type * from './template/types.js';
 export * from './decoding/index.js';
 
 export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from './text/tokenizer.js';

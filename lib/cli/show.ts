@@ -108,7 +108,9 @@ export function summaryLine(result: Summarised): string {
     `${plural(tokens, 'token')} in ${duration(time)}`,
     `${ratio(tokens, time / 1000)} tokens/s`,
     `${ratio(tokens, result.forwards)} tokens/forward`,
-    { eos: 'end of text', length: 'length reached', steps: 'steps used up' }[result.finishReason],
+    { eos: 'end of text', length: 'length reached', filled: 'filled', steps: 'steps used up' }[
+      result.finishReason
+    ],
   ];
   return parts.join(' · ');
 }

@@ -213,6 +213,10 @@ export class FakeSession implements GenerationSession {
     const positions = [...request.query!];
     assert(positions.length + (request.shadow ?? []).length > 0);
     for (const position of request.shadow ?? []) assert(position < this.canvas.length);
+    const limited = (request.limits ?? []).flatMap((limit) => Array.from(limit.positions));
+    assert.equal(new Set(limited).size, limited.length); // native code refuses the rest, too
+    const reported = new Set([...positions, ...(request.shadow ?? [])]);
+    assert(limited.every((position) => reported.has(position)));
     const soft = request.softMask ?? { position: [], alpha: [] };
     soft.position.forEach((position) => assert(position < this.canvas.length));
     soft.alpha.forEach((alpha) => assert(alpha >= 0 && alpha <= 1));
@@ -257,14 +261,22 @@ export class FakeSession implements GenerationSession {
     };
   }
 
+  #setsAt({ suppress = new Int32Array(), limits = [] }: Request, position: number) {
+    const limit = limits.find(({ positions }) => Array.from(positions).includes(position));
+    const allow = limit?.allow && Array.from(limit.allow);
+    return { suppress: [...suppress, ...Array.from(limit?.suppress ?? [])], allow };
+  }
+
   #head(request: Request, position: number, canvas: Int32Array): Report {
-    const { sampling, suppress, unscored, allowMask, credit } = request;
+    const { sampling, unscored, allowMask, credit } = request;
+    const { suppress, allow } = this.#setsAt(request, position);
     const { temperature = 0, seed = 0, step = 0, statistics } = sampling!;
     const raw = Array.from(this.model.predict(position, canvas, step));
     credit?.position.forEach((p, i) => {
       if (p === position) raw[credit.token[i]] += credit.value[i];
     });
-    const z = raw.map((logit, token) => (suppress?.includes(token) ? -Infinity : logit));
+    const out = (token: number) => suppress.includes(token) || allow?.includes(token) === false;
+    const z = raw.map((logit, token) => (out(token) ? -Infinity : logit));
     const scale = statistics === 'sampled' && temperature > 0 ? temperature : 1;
     const weights = z.map((v, token) => (unscored?.includes(token) ? 0 : Math.exp(v / scale)));
     const sum = weights.reduce((a, b) => a + b, 0);
