@@ -39,6 +39,14 @@ export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from
 export type { PlainPrompt } from './prompt.js';
 export { hole } from './template/hole.js';
 export type * from './template/types.js';
+export type {
+  Choice,
+  JsonSchema,
+  ObjectOptions,
+  ObjectResult,
+  StandardResult,
+  StandardSchema,
+} from './schema/types.js';
 export * from './decoding/index.js';
 
 export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from './text/tokenizer.js';

@@ -6,6 +6,9 @@ import { fileTokenizer, modelInfo, type Attention, type ModelInfo } from './info
 import { call, finish, native } from './native.js';
 import type { NativeFile, NativeLoadOptions, NativeModel } from './native.js';
 import type { GenerateOptions, Prompt } from './plan.js';
+import type { PlainPrompt } from './prompt.js';
+import { object as writeObject } from './schema/object.js';
+import type { JsonSchema, ObjectOptions, ObjectResult, StandardSchema } from './schema/types.js';
 import { DiffusionSession, type StepOptions } from './session.js';
 import { segmentsOf } from './template/hole.js';
 import type { Hole, Template } from './template/types.js';
@@ -265,6 +268,32 @@ export class Model implements AsyncDisposable {
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     if (this.disposed) throw new LacunaError('DISPOSED', 'the model was disposed of');
     return generate(this, prompt, options);
+  }
+
+  /**
+   * A value that fits a Standard Schema with JSON Schema export (Zod ≥ 4.2), or a JSON Schema. See
+   * `ObjectOptions`. It parses and fits whatever the model is; what it says is up to the model.
+   *
+   * Rejects with `INVALID_ARGUMENT` for a keyword that is not supported, which it names with its path,
+   * for a schema that leaves no value, and for a prompt and answer longer than the model's context.
+   */
+  object<Output>(
+    schema: StandardSchema<Output>,
+    prompt: PlainPrompt,
+    options?: ObjectOptions,
+  ): Promise<ObjectResult<Output>>;
+  object<Output = unknown>(
+    schema: JsonSchema,
+    prompt: PlainPrompt,
+    options?: ObjectOptions,
+  ): Promise<ObjectResult<Output>>;
+  async object(
+    schema: JsonSchema | StandardSchema,
+    prompt: PlainPrompt,
+    options: ObjectOptions = {},
+  ): Promise<ObjectResult<unknown>> {
+    if (this.disposed) throw new LacunaError('DISPOSED', 'the model was disposed of');
+    return writeObject(this, schema, prompt, options);
   }
 
   /**
