@@ -1,12 +1,12 @@
 /** From a JSON Schema to what is to be written. What it cannot promise to fulfil, it refuses. */
 import { Validator } from '@cfworker/json-schema';
 import { refuseOverlap } from './disjoint.js';
-import { formats } from './formats.js';
+import { formatLanguage, formats } from './formats.js';
 import { languageOf, PatternError } from './language.js';
 import { jsonText } from './json.js';
 import { refuse } from './refuse.js';
 import { decimal, isEmpty, type NumberRange } from './number.js';
-import { languageGuide, shortest } from './strings.js';
+import { both, languageGuide, shortest } from './strings.js';
 import type { JsonSchema, Member, Node } from './types.js';
 
 export interface CompileOptions {
@@ -222,11 +222,17 @@ class Compiler {
     if (format !== undefined && !Object.hasOwn(formats, format)) {
       refuse(path, `has the format "${format}"; supported are ${Object.keys(formats).join(', ')}`);
     }
-    const pattern =
-      text(schema, 'pattern', path) ?? (format === undefined ? undefined : formats[format]);
-    if (pattern === undefined)
+    const pattern = text(schema, 'pattern', path);
+    if (pattern === undefined && format === undefined) {
       return { kind: 'string', min, max: Math.min(most, Math.max(min, characters)) };
-    const language = this.#language(pattern, path);
+    }
+    const languages = [
+      ...(pattern === undefined ? [] : [this.#language(pattern, path)]),
+      ...(format === undefined ? [] : [formatLanguage(format)]),
+    ];
+    const language = languages.reduce(both);
+    if (shortest(language) === Infinity)
+      refuse(path, 'has a pattern that no text of its format fits');
     const max = Math.min(most, Math.max(min, characters, 2 * shortest(language)));
     if (languageGuide(language, min, max) === undefined) {
       refuse(

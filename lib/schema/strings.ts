@@ -43,6 +43,28 @@ function classOf(starts: readonly number[], unit: number): number {
   return low;
 }
 
+/** Texts of both languages. */
+export function both(a: Language, b: Language): Language {
+  const starts = [...new Set([...a.starts, ...b.starts])].sort((x, y) => x - y);
+  const pairs: [number, number][] = [[0, 0]];
+  const index = new Map([['0/0', 0]]);
+  const next: number[][] = [];
+  for (let at = 0; at < pairs.length; at++) {
+    const [left, right] = pairs[at];
+    next.push(
+      starts.map((unit) => {
+        const to = a.next[left][classOf(a.starts, unit)];
+        const then = b.next[right][classOf(b.starts, unit)];
+        if (to < 0 || then < 0) return -1;
+        const key = `${to}/${then}`;
+        if (!index.has(key)) index.set(key, pairs.push([to, then]) - 1);
+        return index.get(key)!;
+      }),
+    );
+  }
+  return { starts, next, accepts: pairs.map(([x, y]) => a.accepts[x] && b.accepts[y]) };
+}
+
 /** Length of the shortest text of a language; Infinity: there is none. */
 export function shortest({ next, accepts }: Language): number {
   const seen = new Set([0]);

@@ -14,7 +14,7 @@ const keys = [
   '',
   'x/y~z',
   'tab\t',
-  '__proto__',
+  'constructor',
 ];
 const patterns = [
   '^[A-Z]{2}-\\d{3}$',
