@@ -272,7 +272,7 @@ describe('allow and suppress', () => {
 
 describe('refused', () => {
   const gap = hole({ max: 3 });
-  const fails = (code: string, message: RegExp) =>
+  const fails = (code: string, message: RegExp): unknown =>
     expect.objectContaining({ code, message: expect.stringMatching(message) as string });
 
   test.each<[() => unknown, RegExp]>([

@@ -168,11 +168,16 @@ test.each([0, 1, 2, 3])(
     for (let seed = 0; seed < 250; seed++) {
       const draw = new Draw(1000 * kind + seed);
       const segments = draw.segments();
-      const empty = segments.every((segment) => segment === '');
-      if (empty) segments.push(draw.hole());
+      if (!segments.some((segment) => segment !== '')) segments.push(draw.hole());
       const options = { ...draw.one(ways), seed };
-      const result = await model.generate({ segments, prompt: draw.one(['', 'Q: ']) }, options)
-        .result;
+      const run = model.generate({ segments, prompt: draw.one(['', 'Q: ']) }, options);
+      let stable: number[] = [];
+      for await (const frame of run) {
+        const tokens = [...frame.tokens.subarray(0, frame.stable)];
+        expect(tokens.slice(0, stable.length)).toEqual(stable);
+        stable = tokens;
+      }
+      const result = await run.result;
       check(model, segments, result);
     }
   },
