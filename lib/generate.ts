@@ -4,6 +4,7 @@ import { foresee } from './ahead.js';
 import { Canvas, type Written } from './canvas.js';
 import { asksOf, decide, forwardOptions } from './decision.js';
 import { reportFor } from './decoding/asks.js';
+import { computedFrom } from './decoding/caches/rows.js';
 import type { Ask, Change, Decision, Look, StepState } from './decoding/policy.js';
 import { Forwards, type Forward } from './forward.js';
 import { answerEnd } from './frames.js';
@@ -13,7 +14,7 @@ import type { GenerateOptions, GenerationModel, Plan, Prompt } from './plan.js';
 import { guessesOf } from './speculation.js';
 import { jobOf } from './template/job.js';
 import { traceStep, type Outcome, type TraceStep } from './trace.js';
-import type { CommitRule, Range, StepRequest } from './types.js';
+import type { CommitRule, Range } from './types.js';
 
 /**
  * Fills an answer of `maxTokens` masks after the prompt.
@@ -313,7 +314,11 @@ class Denoiser {
   }
 
   /** Brings sessions, trace and counters up to date. @param native the session has it already */
-  #record({ step, block, range }: StepState, outcome: Outcome, native = false): void {
+  #record(
+    { step, block, range }: StepState,
+    outcome: Omit<Outcome, 'stable'>,
+    native = false,
+  ): void {
     const { written, splices = [] } = outcome;
     const { length } = this.#canvas;
     this.#settleRows(outcome, length);
@@ -332,11 +337,26 @@ class Denoiser {
     if (forwarded) this.#forwarded++;
     this.#step++;
     const { mask } = this.#plan.run.tokens;
-    this.#emit(traceStep(step, block, outcome, length, mask));
+    const stable = this.#stable(range);
+    this.#emit(traceStep(step, block, { ...outcome, stable }, length, mask));
+  }
+
+  /** How much of the answer is known up to its first mask, and safe from those who revise. */
+  #stable({ start }: Range): number {
+    const { run, revises, revisesAll, length } = this.#plan;
+    if (revisesAll || (revises && length.stable !== undefined)) return 0;
+    const answer = this.#answer();
+    const mask = answer.indexOf(run.tokens.mask);
+    const most = length.stable?.(this.#canvas.tokens) ?? answer.length;
+    const known = Math.min(mask < 0 ? answer.length : mask, most);
+    return revises ? Math.max(0, Math.min(known, start - run.prompt)) : known;
   }
 
   /** Which rows are as their tokens want them, after a step on a canvas of `length`. */
-  #settleRows({ written, splices = [], forwards, reused }: Outcome, length: number): void {
+  #settleRows(
+    { written, splices = [], forwards, reused }: Omit<Outcome, 'stable'>,
+    length: number,
+  ): void {
     const [main = reused] = forwards.flat();
     if (main !== undefined) this.#stale = computedFrom(this.#stale, main.request.rows, length);
     const first = [...written.map(({ position }) => position), ...splices.map(({ at }) => at)];
@@ -377,14 +397,4 @@ function range({ start, end }: Range): Int32Array {
 
 function listed<T>(value: T | undefined): T[] {
   return value === undefined ? [] : [value];
-}
-
-/** The first row from `from` on that is not among the rows of a forward. */
-function computedFrom(from: number, rows: StepRequest['rows'], length: number): number {
-  if (rows === undefined) return length;
-  if ('start' in rows) return rows.start <= from ? Math.max(from, rows.end) : from;
-  const computed = new Set(rows);
-  let first = from;
-  while (computed.has(first)) first++;
-  return first;
 }

@@ -30,6 +30,17 @@ export type {
 } from './native.js';
 
 export { generate } from './generate.js';
+export {
+  hybrid,
+  HybridGeneration,
+  shufflePlan,
+  type Hybrid,
+  type HybridFrame,
+  type HybridOptions,
+  type HybridResult,
+  type HybridRole,
+} from './hybrid.js';
+export { Batch, type BatchForward, type BatchOptions } from './batch.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';

@@ -28,6 +28,8 @@ export interface TraceStep {
   edited?: Entry[];
   /** Positions whose token was taken back. Left out if there are none. */
   remasked?: number[];
+  /** Positions of the answer, from its first on, that no later step changes. */
+  stable: number;
   /**
    * Afterwards, `remove` positions from `at` on made room for `tokens`; ascending, apart from each
    * other. Left out if there are none.
@@ -67,13 +69,14 @@ export interface Outcome {
   forwards: readonly (readonly Forward[])[];
   /** In their place: made in advance. */
   reused?: Forward;
+  stable: number;
 }
 
 /** @param length of the canvas before the splices */
 export function traceStep(
   step: number,
   block: number,
-  { written, splices = [], forwards, reused }: Outcome,
+  { written, splices = [], forwards, reused, stable }: Outcome,
   length: number,
   mask: number,
 ): TraceStep {
@@ -94,6 +97,7 @@ export function traceStep(
     committed: entries(committed),
     ...(edited.length > 0 && { edited: entries(edited) }),
     ...(remasked.length > 0 && { remasked: remasked.map(({ position }) => position) }),
+    stable,
     ...(splices.length > 0 && {
       splices: splices.map((splice) => ({ ...splice, tokens: [...splice.tokens] })),
     }),

@@ -212,6 +212,8 @@ export interface LengthPolicy {
   initial?: number | readonly number[];
   /** Whether the token at a position is given: nobody changes it, whatever they decide. */
   fixed?(position: number): boolean;
+  /** How many tokens of the answer it will not take away any more. Default: all that are known. */
+  stable?(canvas: Int32Array): number;
   /** Forwards before the first block that commit nothing; `done` ends them. */
   prepare?: {
     ask(state: StepState): Ask;

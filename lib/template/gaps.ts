@@ -69,6 +69,19 @@ export class Gaps {
     return !this.#holes.some(({ start, length }) => index >= start && index < start + length);
   }
 
+  /** How far nothing known goes any more: a text that ends a hole takes along its own beginning. */
+  stable(answer: Int32Array): number {
+    const open = this.#holes.find(({ ends, start, length }) => {
+      return canEndLate(ends) && answer.subarray(start, start + length).includes(this.#facts.mask);
+    });
+    return open?.start ?? answer.length;
+  }
+
+  /** Whether any hole can end in front of tokens that it has committed. */
+  get endsLate(): boolean {
+    return this.#holes.some(({ ends }) => canEndLate(ends));
+  }
+
   /** What each hole may hold: no end before its `min`, only what it allows. */
   limits(offset: number): Limit[] {
     return this.#holes.flatMap(({ hole, early, late, start, length }): Limit[] => {
@@ -195,6 +208,10 @@ export class Gaps {
     if (candidates.length === 0) return undefined;
     return candidates.reduce((a, b) => (sure.get(b)! < sure.get(a)! ? b : a));
   }
+}
+
+function canEndLate({ texts, rules }: Ends): boolean {
+  return texts.length > 0 || rules.length > 0;
 }
 
 function canGrow({ hole, length, ended }: Open): boolean {

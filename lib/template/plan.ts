@@ -29,6 +29,7 @@ export function templatePlan(gaps: Gaps): LengthPlan {
           ...(growing.length > 0 && { query: Int32Array.from(growing), topK: 1 }),
         };
       },
+      ...(gaps.endsLate && { stable: (canvas) => gaps.stable(canvas.subarray(prompt)) }),
       ...(gaps.adaptive && resizing),
     };
   };
