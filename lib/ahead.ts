@@ -66,5 +66,8 @@ function unseen(state: StepState): StepState {
     get changed() {
       return look();
     },
+    get stale() {
+      return look();
+    },
   };
 }

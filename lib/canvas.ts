@@ -14,13 +14,14 @@ export class Canvas {
   readonly #prompt: number;
   #length: number;
 
-  /** @param length positions at first; `capacity` is the most there can be */
-  constructor(prompt: Int32Array, mask: number, length: number, capacity: number) {
+  /** @param answer what follows the prompt at first; `capacity` positions are the most there can be */
+  constructor(prompt: Int32Array, mask: number, answer: readonly number[], capacity: number) {
     this.#all = new Int32Array(capacity).fill(mask);
     this.#all.set(prompt);
+    this.#all.set(answer, prompt.length);
     this.#mask = mask;
     this.#prompt = prompt.length;
-    this.#length = length;
+    this.#length = prompt.length + answer.length;
   }
 
   /** (length) A view, not to be written. */

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { mergeAsks } from './decoding/asks.js';
 import type { Ask, Rows } from './decoding/policy.js';
 import type { GenerationModel, GenerationSession } from './plan.js';
-import type { CommitRule, Range, Sampling, StepRequest, StepResult } from './types.js';
+import type { CommitRule, Limit, Range, Sampling, StepRequest, StepResult } from './types.js';
 
 /** The canvas, and with guidance its twin, which has masks for the prompt and the same answer. */
 interface Pair {
@@ -233,16 +233,18 @@ export class Forwards {
     const { sampling, suppress, cfgScale, capacity } = this.#plan;
     const { asks, step, statistics, commit, length } = options;
     const rows = clip(options.rows, length, capacity);
-    const { query, ...asked } = mergeAsks([...asks, { suppress }]);
+    const { query: wanted, limits, ...asked } = mergeAsks([...asks, { suppress }]);
     const computed = computedRows(rows.rows, length);
     // With a logit shift the last row may also predict a position that nobody sees yet.
     const seen = holds(rows.visible ?? length);
+    const query = wanted.filter(
+      (position) => seen(position) && computed(Math.max(0, position - this.#plan.logitShift)),
+    );
     return {
       ...asked,
       ...rows,
-      query: query.filter(
-        (position) => seen(position) && computed(Math.max(0, position - this.#plan.logitShift)),
-      ),
+      query,
+      ...(limits && { limits: reported(limits, [...query, ...asked.shadow]) }),
       sampling: { ...sampling, statistics, step },
       guidance: unconditional && { unconditional, scale: cfgScale + 1 },
       commit: commit && { seed: sampling.seed, step, ...commit },
@@ -288,6 +290,17 @@ function equal(a: Int32Array, b: Int32Array | undefined): boolean {
 function free({ session, unconditional }: Pair): void {
   session.dispose();
   unconditional?.dispose();
+}
+
+/** What the limits say of positions that a forward reports. */
+function reported(limits: readonly Limit[], positions: readonly number[]): Limit[] {
+  const asked = new Set(positions);
+  return limits
+    .map((limit) => ({
+      ...limit,
+      positions: Int32Array.from(limit.positions).filter((position) => asked.has(position)),
+    }))
+    .filter(({ positions }) => positions.length > 0);
 }
 
 /** Rows and keys that the canvas does not have yet stay out of the forward. */

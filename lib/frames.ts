@@ -1,4 +1,5 @@
 /** The answer as it looks after each step, built from the trace. */
+import type { Splice } from './decoding/policy.js';
 import type { Tokenizer } from './text/tokenizer.js';
 import type { TraceStep } from './trace.js';
 
@@ -8,8 +9,9 @@ export interface AnswerView {
   prompt: Int32Array;
   /** Most positions of the answer. */
   maxTokens: number;
-  /** Positions after the prompt that the canvas has at first, and at most. */
-  initial: number;
+  /** Tokens after the prompt that the canvas has at first: MASK, and what a template knows. */
+  initial: readonly number[];
+  /** Positions after the prompt that it can have. */
   capacity: number;
   mask: number;
   /** Tokens that end an answer. */
@@ -67,13 +69,14 @@ export class Replay {
 
   constructor(view: AnswerView) {
     this.#view = view;
-    this.#tokens = new Array<number>(view.initial).fill(view.mask);
-    this.#probability = new Array<number>(view.initial).fill(0);
+    this.#tokens = [...view.initial];
+    this.#probability = view.initial.map(() => 0);
   }
 
   /** The answer after the next step of the trace. */
   frame(trace: TraceStep): Frame {
-    const { step, block, forwards, committed, edited = [], remasked = [], splice, stable } = trace;
+    const { step, block, forwards, committed, edited = [] } = trace;
+    const { remasked = [], splices = [], stable } = trace;
     const view = this.#view;
     const start = view.prompt.length;
     this.#forwards += forwards;
@@ -86,14 +89,14 @@ export class Replay {
       this.#tokens[position - start] = view.mask;
       this.#probability[position - start] = 0;
     }
-    if (splice !== undefined) this.#splice(splice);
+    for (const splice of splices.toReversed()) this.#splice(splice);
     const tokens = Int32Array.from(this.#tokens.slice(0, view.maxTokens));
-    const moved = (position: number) => position - start + shift(position, splice);
+    const moved = (position: number) => moves(position, splices) - start;
     const masked = Int32Array.from(tokens.keys()).filter((i) => tokens[i] === view.mask);
-    // Positions beyond the answer fill up a block.
+    // Positions beyond the answer fill up a block; those that a splice removed are gone.
     const indices = (positions: number[]) =>
       Int32Array.from(positions, moved)
-        .filter((index) => index < tokens.length)
+        .filter((index) => index >= 0 && index < tokens.length)
         .sort();
     return {
       get text() {
@@ -114,7 +117,7 @@ export class Replay {
     };
   }
 
-  #splice({ at, remove, tokens }: NonNullable<TraceStep['splice']>): void {
+  #splice({ at, remove, tokens }: Splice): void {
     const { prompt, capacity } = this.#view;
     const index = at - prompt.length;
     this.#tokens.splice(index, remove, ...tokens);
@@ -124,10 +127,11 @@ export class Replay {
   }
 }
 
-/** How far a splice moves what is at `position`. */
-function shift(position: number, splice: TraceStep['splice']): number {
-  if (splice === undefined || position < splice.at) return 0;
-  return splice.tokens.length - splice.remove;
+/** Where splices move what is at `position`; −1 if one removes it. */
+function moves(position: number, splices: readonly Splice[]): number {
+  const before = splices.filter(({ at }) => at <= position);
+  if (before.some(({ at, remove }) => position < at + remove)) return -1;
+  return before.reduce((sum, { tokens, remove }) => sum + tokens.length - remove, position);
 }
 
 function frameText({ tokenizer, mask, ends }: AnswerView, tokens: Int32Array): string {

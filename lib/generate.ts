@@ -4,6 +4,7 @@ import { foresee } from './ahead.js';
 import { Canvas, type Written } from './canvas.js';
 import { asksOf, decide, forwardOptions } from './decision.js';
 import { reportFor } from './decoding/asks.js';
+import { computedFrom } from './decoding/caches/rows.js';
 import type { Ask, Change, Decision, Look, StepState } from './decoding/policy.js';
 import { Forwards, type Forward } from './forward.js';
 import { answerEnd } from './frames.js';
@@ -11,6 +12,7 @@ import { Generation, throwIfAborted } from './generation.js';
 import { checkOptions, planOf } from './plan.js';
 import type { GenerateOptions, GenerationModel, Plan, Prompt } from './plan.js';
 import { guessesOf } from './speculation.js';
+import { jobOf } from './template/job.js';
 import { traceStep, type Outcome, type TraceStep } from './trace.js';
 import type { CommitRule, Range } from './types.js';
 
@@ -21,17 +23,22 @@ import type { CommitRule, Range } from './types.js';
  * together or the model, `BAD_TEMPLATE` for messages that cannot be rendered. Whatever happens later
  * rejects `result` and ends the iteration: `ABORTED`, `DISPOSED`, `OUT_OF_MEMORY`.
  *
- * @param prompt text (encoded as it is, without a chat template), chat messages, or token ids
+ * @param prompt text (encoded as it is, without a chat template), chat messages, token ids, or a
+ * template, whose holes are filled
  */
 export function generate(
   model: GenerationModel,
   prompt: Prompt,
   options: GenerateOptions = {},
 ): Generation {
-  const plan = planOf(model, prompt, checkOptions(model, options));
+  const job = jobOf(model, prompt, options);
+  const plan = planOf(model, job.prompt, checkOptions(model, job.options));
   const worker = (emit: (step: TraceStep) => void, signal: AbortSignal) =>
     denoise(plan, emit, signal);
-  return new Generation(plan.view, plan.run.policies, worker, options.signal);
+  return new Generation(plan.view, plan.run.policies, worker, {
+    signal: options.signal,
+    finish: job.finish,
+  });
 }
 
 async function denoise(
@@ -62,6 +69,8 @@ class Denoiser {
   /** Forwards since the block began or the canvas changed its length: K/V rows older than that may be stale. */
   #fresh = 0;
   #blockEnd: number; // of the last block, where the model decides
+  #stale = 0; // see StepState
+  #reopened: number | undefined; // a position before the active block, from which on masks may be
 
   constructor(
     plan: Plan,
@@ -74,17 +83,23 @@ class Denoiser {
     this.#emit = emit;
     this.#signal = signal;
     const { run, view } = plan;
-    this.#canvas = new Canvas(view.prompt, run.tokens.mask, run.prompt + view.initial, run.length);
+    this.#canvas = new Canvas(view.prompt, run.tokens.mask, view.initial, run.length);
     this.#blockEnd = run.prompt;
   }
 
   async run(): Promise<Int32Array> {
+    const { run, view } = this.#plan;
+    if (view.initial.some((token) => token !== run.tokens.mask)) {
+      this.#forwards.write(this.#canvas.answer);
+    }
     await this.#prepare();
     this.#begin();
-    for (let block = 0; this.#step !== this.#plan.run.steps;) {
+    for (let block = 0; this.#step !== run.steps;) {
       const range = this.#range(block);
       if (range !== undefined) await this.#fillBlock(block, range);
-      if (range === undefined || this.#finished()) {
+      const again = this.#again(block);
+      if (again !== undefined) block = again;
+      else if (range === undefined || this.#finished()) {
         if (!(await this.#extend())) break; // else the same block may have become longer
       } else block++;
     }
@@ -129,7 +144,10 @@ class Denoiser {
         await this.#apply(state, decision, forward);
         forward = undefined;
       }
-      if (adapt === undefined) range = this.#range(block) ?? range; // the canvas may have grown
+      if (adapt === undefined) {
+        const { length } = this.#canvas; // may have changed
+        range = this.#range(block) ?? { start: length, end: length };
+      }
     }
   }
 
@@ -137,8 +155,8 @@ class Denoiser {
     const masked = this.#canvas.masked(range);
     const canvas = this.#canvas.tokens;
     const counts = { step: this.#step, forwards: this.#forwarded, blockForwards: this.#fresh };
-    const changed = this.#changed;
-    return { ...counts, block, blockStep, range, masked, blockMasks, canvas, changed };
+    const written = { changed: this.#changed, stale: this.#stale };
+    return { ...counts, ...written, block, blockStep, range, masked, blockMasks, canvas };
   }
 
   /** One forward for everybody; the rule goes with it where nothing else has a say. */
@@ -188,6 +206,9 @@ class Denoiser {
       const report = reportFor(policy.ask?.(state) ?? {}, forward);
       changes = policy.revise?.(state, report, changes) ?? changes;
     }
+    if (length.fixed !== undefined && (revises || refine.length > 0)) {
+      changes = changes.filter(({ position }) => !length.fixed!(position));
+    }
     const written =
       refine.length === 0
         ? this.#canvas.write(changes, {
@@ -196,18 +217,18 @@ class Denoiser {
             who: 'decode: choose()',
           })
         : this.#write(changes);
-    const splice = length.resize?.(
+    const splices = length.resize?.(
       state,
       reportFor(length.ask?.(state) ?? {}, forward), // nothing where lengths are fixed
       changes,
     );
     const native = forward.request.commit !== undefined && chosen.length === 0;
-    this.#record(state, { written, splice, forwards, reused }, native);
+    this.#record(state, { written, splices, forwards, reused }, native);
   }
 
-  /** Lets a decoder see canvases that might be, with the soft masks and credits of the step. */
+  /** Lets a decoder see canvases that might be, with soft masks, credits and limits of the step. */
   #look(state: StepState, decision: Decision, forward: Forward, forwards: Forward[][]): Look {
-    const { softMask, credit } = forward.request;
+    const { softMask, credit, limits } = forward.request;
     const { mask } = this.#plan.run.tokens;
     return async (branches) => {
       const canvases = branches.map(({ changes }) => {
@@ -219,7 +240,7 @@ class Denoiser {
         const { suppress, unscored, allowMask } = decision.request ?? {};
         const token = (position: number) => canvases[i][position - this.#plan.run.prompt];
         const query = range(state.range).filter((position) => token(position) === mask);
-        return { suppress, unscored, allowMask, softMask, credit, query, ...ask };
+        return { suppress, unscored, allowMask, softMask, credit, limits, query, ...ask };
       });
       const results = await this.#forwards.look(canvases, (i) =>
         forwardOptions(this.#plan, state, decision, [asks[i]]),
@@ -247,7 +268,7 @@ class Denoiser {
       const ask = prepare!.ask(state);
       const forward = await this.#forwards.step(forwardOptions(this.#plan, state, {}, [ask]));
       const { splice, done: enough } = prepare!.decide(state, reportFor(ask, forward));
-      this.#record(state, { written: [], splice, forwards: [[forward]] });
+      this.#record(state, { written: [], splices: listed(splice), forwards: [[forward]] });
       done = enough;
     }
   }
@@ -271,7 +292,7 @@ class Denoiser {
     await this.#ahead?.forward; // it found nothing to do
     const before = this.#canvas.length;
     const state = this.#state(0, { start: before, end: before }, 0, 0);
-    this.#record(state, { written: [], splice, forwards: [] });
+    this.#record(state, { written: [], splices: [splice], forwards: [] });
     return this.#canvas.length > before;
   }
 
@@ -298,13 +319,15 @@ class Denoiser {
     outcome: Omit<Outcome, 'stable'>,
     native = false,
   ): void {
-    const { written, splice } = outcome;
+    const { written, splices = [] } = outcome;
     const { length } = this.#canvas;
-    if (splice !== undefined) {
-      this.#canvas.splice(splice);
+    this.#settleRows(outcome, length);
+    for (const splice of splices.toReversed()) this.#canvas.splice(splice);
+    if (splices.length > 0) {
       this.#fresh = 0;
+      if (splices[0].at < range.start) this.#reopened = splices[0].at;
     }
-    if ((written.length > 0 && !native) || splice !== undefined) {
+    if ((written.length > 0 && !native) || splices.length > 0) {
       this.#forwards.write(this.#canvas.answer);
     }
     const forwarded = outcome.forwards.length > 0 || outcome.reused !== undefined;
@@ -320,12 +343,33 @@ class Denoiser {
 
   /** How much of the answer is known up to its first mask, and safe from those who revise. */
   #stable({ start }: Range): number {
-    const { run, revises, revisesAll } = this.#plan;
-    if (revisesAll) return 0;
+    const { run, revises, revisesAll, length } = this.#plan;
+    if (revisesAll || (revises && length.stable !== undefined)) return 0;
     const answer = this.#answer();
     const mask = answer.indexOf(run.tokens.mask);
-    const known = mask < 0 ? answer.length : mask;
+    const most = length.stable?.(this.#canvas.tokens) ?? answer.length;
+    const known = Math.min(mask < 0 ? answer.length : mask, most);
     return revises ? Math.max(0, Math.min(known, start - run.prompt)) : known;
+  }
+
+  /** Which rows are as their tokens want them, after a step on a canvas of `length`. */
+  #settleRows(
+    { written, splices = [], forwards, reused }: Omit<Outcome, 'stable'>,
+    length: number,
+  ): void {
+    const [main = reused] = forwards.flat();
+    if (main !== undefined) this.#stale = computedFrom(this.#stale, main.request.rows, length);
+    const first = [...written.map(({ position }) => position), ...splices.map(({ at }) => at)];
+    this.#stale = Math.min(this.#stale, ...first);
+  }
+
+  /** The block that holds masks again, because what follows has moved to the left. */
+  #again(block: number): number | undefined {
+    const from = this.#reopened;
+    this.#reopened = undefined;
+    if (from === undefined) return undefined;
+    const first = this.#plan.run.blocks.findIndex(({ end }) => end > from);
+    return first < block ? first : undefined;
   }
 
   #answer(): Int32Array {
@@ -349,4 +393,8 @@ function ruleOf({ range }: StepState, { commit }: Decision): CommitRule | undefi
 
 function range({ start, end }: Range): Int32Array {
   return Int32Array.from({ length: end - start }, (_, i) => start + i);
+}
+
+function listed<T>(value: T | undefined): T[] {
+  return value === undefined ? [] : [value];
 }

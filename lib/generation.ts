@@ -3,6 +3,7 @@ import { LacunaError } from './errors.js';
 import { answerEnd, Replay, type AnswerView, type Frame } from './frames.js';
 import type { RunPolicies } from './decoding/policy.js';
 import type { AnswerShape } from './trace-file.js';
+import type { FilledHole } from './template/types.js';
 import { countsOf, type Counts, type TraceStep } from './trace.js';
 
 export interface GenerationResult {
@@ -20,10 +21,12 @@ export interface GenerationResult {
   /** What ran in each role. */
   policies: RunPolicies;
   /**
-   * `'eos'`: the answer ended by itself; `'length'`: `maxTokens` were filled; `'steps'`: the steps
-   * were used up while positions were still masked.
+   * `'eos'`: the answer ended by itself; `'length'`: `maxTokens` were filled; `'filled'`: the template
+   * has no gap left; `'steps'`: the steps were used up while positions were still masked.
    */
-  finishReason: 'eos' | 'length' | 'steps';
+  finishReason: 'eos' | 'length' | 'filled' | 'steps';
+  /** What the holes of a template came to, in order. Empty without one. */
+  holes: FilledHole[];
   trace: TraceStep[];
   /** Token ids of the prompt. */
   prompt: Int32Array;
@@ -31,6 +34,12 @@ export interface GenerationResult {
   shape: AnswerShape;
   /** Milliseconds: from the call to the result, and of that inside native forwards. */
   timing: { total: number; native: number };
+}
+
+interface Ending {
+  signal?: AbortSignal;
+  /** Has the last word on the result. */
+  finish?: (result: GenerationResult) => GenerationResult;
 }
 
 /** Does the work: reports each step and returns the canvas when no step is left. */
@@ -53,18 +62,20 @@ export class Generation implements AsyncIterable<Frame> {
   readonly shape: AnswerShape;
 
   readonly #view: AnswerView;
+  readonly #finish: (result: GenerationResult) => GenerationResult;
   readonly #trace: TraceStep[] = [];
   readonly #controller = new AbortController();
   #state: 'running' | 'done' | 'failed' = 'running';
   #wake: (() => void)[] = [];
 
   /** @internal */
-  constructor(view: AnswerView, policies: RunPolicies, worker: Worker, signal?: AbortSignal) {
+  constructor(view: AnswerView, policies: RunPolicies, worker: Worker, options: Ending = {}) {
     this.#view = view;
+    this.#finish = options.finish ?? ((result) => result);
     this.policies = policies;
     this.shape = shapeOf(view);
     this.prompt = view.prompt.slice();
-    this.result = this.#run(worker, signal);
+    this.result = this.#run(worker, options.signal);
     // Whoever only iterates gets the error there; it must not end the process here.
     this.result.catch(() => {});
   }
@@ -97,7 +108,7 @@ export class Generation implements AsyncIterable<Frame> {
     const start = performance.now();
     try {
       const canvas = await worker((step) => this.#emit(step), this.#controller.signal);
-      const result = this.#resultOf(canvas, performance.now() - start);
+      const result = this.#finish(this.#resultOf(canvas, performance.now() - start));
       this.#state = 'done';
       return result;
     } catch (error) {
@@ -128,6 +139,7 @@ export class Generation implements AsyncIterable<Frame> {
       policies: this.policies,
       finishReason: !complete ? 'steps' : end < answer.length ? 'eos' : 'length',
       trace,
+      holes: [],
       prompt: view.prompt.slice(),
       shape: this.shape,
       timing: { total, native: trace.reduce((sum, step) => sum + (step.timing?.total ?? 0), 0) },
@@ -147,7 +159,7 @@ export class Generation implements AsyncIterable<Frame> {
 }
 
 function shapeOf({ maxTokens, initial, capacity, mask, blocks, ends }: AnswerView): AnswerShape {
-  return { maxTokens, initial, capacity, mask, blocks, ends: [...ends] };
+  return { maxTokens, initial: [...initial], capacity, mask, blocks, ends: [...ends] };
 }
 
 /** Throws `ABORTED` with the signal's reason as the cause. */

@@ -5,7 +5,16 @@
  * @module
  */
 export { LacunaError, type LacunaErrorCode } from './errors.js';
-export { inspectFile, loadModel, Model, type LoadOptions, type StepItem } from './model.js';
+export {
+  inspectFile,
+  loadModel,
+  Model,
+  type InfillOptions,
+  type InfillTag,
+  type InfillValue,
+  type LoadOptions,
+  type StepItem,
+} from './model.js';
 export { devices } from './devices.js';
 export type { Attention, ModelInfo } from './info.js';
 export { DiffusionSession, type StepOptions } from './session.js';
@@ -38,6 +47,16 @@ export {
 export type { TensorType } from './gguf/types.js';
 
 export { generate } from './generate.js';
+export {
+  hybrid,
+  HybridGeneration,
+  shufflePlan,
+  type Hybrid,
+  type HybridFrame,
+  type HybridOptions,
+  type HybridResult,
+  type HybridRole,
+} from './hybrid.js';
 export { Batch, type BatchForward, type BatchOptions } from './batch.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export { shareDifference, wilson, type Counted } from './measure/interval.js';
@@ -122,6 +141,17 @@ export { Generation, type GenerationResult } from './generation.js';
 export type { Counts, Entry, TraceStep } from './trace.js';
 export { parseTrace, traceFile, type AnswerShape, type TraceFile } from './trace-file.js';
 export type { GenerateOptions, GenerationModel, GenerationSession, Prompt } from './plan.js';
+export type { PlainPrompt } from './prompt.js';
+export { hole } from './template/hole.js';
+export type * from './template/types.js';
+export type {
+  Choice,
+  JsonSchema,
+  ObjectOptions,
+  ObjectResult,
+  StandardResult,
+  StandardSchema,
+} from './schema/types.js';
 export * from './decoding/index.js';
 
 export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from './text/tokenizer.js';

@@ -6,7 +6,12 @@ import { fileTokenizer, modelInfo, type Attention, type ModelInfo } from './info
 import { call, finish, native } from './native.js';
 import type { NativeFile, NativeLoadOptions, NativeModel } from './native.js';
 import type { GenerateOptions, Prompt } from './plan.js';
+import type { PlainPrompt } from './prompt.js';
+import { object as writeObject } from './schema/object.js';
+import type { JsonSchema, ObjectOptions, ObjectResult, StandardSchema } from './schema/types.js';
 import { DiffusionSession, type StepOptions } from './session.js';
+import { segmentsOf } from './template/hole.js';
+import type { Hole, Template } from './template/types.js';
 import type { Tokenizer } from './text/tokenizer.js';
 import type { StepRequest, StepResult } from './types.js';
 import {
@@ -170,6 +175,15 @@ const largestLength = 2 ** 24;
 export type StepItem =
   DiffusionSession | (StepRequest<DiffusionSession> & { session: DiffusionSession });
 
+/** Those of `generate` that a template leaves open, and what goes around it. */
+export interface InfillOptions
+  extends
+    Omit<GenerateOptions, 'maxTokens' | 'length' | 'stopAtEos'>,
+    Pick<Template, 'prompt' | 'end'> {}
+
+export type InfillValue = Hole | string | number;
+export type InfillTag = (strings: TemplateStringsArray, ...values: InfillValue[]) => Generation;
+
 /** Made by `loadModel`. */
 export class Model implements AsyncDisposable {
   readonly info: ModelInfo;
@@ -249,12 +263,57 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Fills an answer after the prompt: text, chat messages or token ids. The run starts at once;
-   * iterate over its frames, or await its `result`. See `GenerateOptions`.
+   * Fills an answer after the prompt: text, chat messages or token ids; of a template, the holes. The
+   * run starts at once; iterate over its frames, or await its `result`. See `GenerateOptions`.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     if (this.disposed) throw new LacunaError('DISPOSED', 'the model was disposed of');
     return generate(this, prompt, options);
+  }
+
+  /**
+   * A value that fits a Standard Schema with JSON Schema export (Zod ≥ 4.2), or a JSON Schema. See
+   * `ObjectOptions`. It parses and fits whatever the model is; what it says is up to the model.
+   *
+   * Rejects with `INVALID_ARGUMENT` for a keyword that is not supported, which it names with its path,
+   * for a schema that leaves no value, and for a prompt and answer longer than the model's context.
+   */
+  object<Output>(
+    schema: StandardSchema<Output>,
+    prompt: PlainPrompt,
+    options?: ObjectOptions,
+  ): Promise<ObjectResult<Output>>;
+  object<Output = unknown>(
+    schema: JsonSchema,
+    prompt: PlainPrompt,
+    options?: ObjectOptions,
+  ): Promise<ObjectResult<Output>>;
+  async object(
+    schema: JsonSchema | StandardSchema,
+    prompt: PlainPrompt,
+    options: ObjectOptions = {},
+  ): Promise<ObjectResult<unknown>> {
+    if (this.disposed) throw new LacunaError('DISPOSED', 'the model was disposed of');
+    return writeObject(this, schema, prompt, options);
+  }
+
+  /**
+   * Fills the holes of a template; the text around them stays as it is. Alone it is a tag,
+   * `` model.infill`${hole()} and ${hole({ max: 8 })}` ``; with options it returns one,
+   * `` model.infill({ prompt, decode })`…` ``. Values that are no holes are text.
+   *
+   * The run is one of `generate`; its result also has `holes`. Throws like `generate`.
+   */
+  infill(options: InfillOptions): InfillTag;
+  infill(strings: TemplateStringsArray, ...values: InfillValue[]): Generation;
+  infill(
+    first: InfillOptions | TemplateStringsArray,
+    ...values: InfillValue[]
+  ): InfillTag | Generation {
+    if ('raw' in first) return this.generate({ segments: segmentsOf(first, values) });
+    const { prompt, end, ...options } = first;
+    return (strings, ...values) =>
+      this.generate({ prompt, end, segments: segmentsOf(strings, values) }, options);
   }
 
   get disposed(): boolean {

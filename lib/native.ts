@@ -138,6 +138,8 @@ export interface NativeStep {
   step: number;
   suppress: Int32Array;
   allow: Int32Array;
+  /** In place of the step's own sets; no position twice. */
+  limits: { positions: Int32Array; suppress: Int32Array; allow: Int32Array }[];
   unchosen: Int32Array;
   unscored: Int32Array;
   probe: Int32Array;

@@ -28,7 +28,9 @@ import type {
   DraftPolicy,
   Speculation,
 } from './decoding/policy.js';
-import { chatTokens, type ChatMessage, type ChatOptions } from './text/template.js';
+import { maskOf, promptIds, refuseMask, usableTokenizer, type PlainPrompt } from './prompt.js';
+import type { Gap, Template } from './template/types.js';
+import type { ChatOptions } from './text/template.js';
 import type { Tokenizer } from './text/tokenizer.js';
 import type { StepRequest, StepResult } from './types.js';
 import {
@@ -42,13 +44,16 @@ import {
   tokenIds,
 } from './validate.js';
 
-/** Text, chat messages, or token ids. */
-export type Prompt = string | readonly ChatMessage[] | ArrayLike<number>;
+/** Text, chat messages, token ids, or an answer of which parts are known. */
+export type Prompt = PlainPrompt | Template | Gap;
 
 export interface GenerateOptions {
   /** Settings that belong together; other options have their way over it. Default: none. */
   preset?: PresetName;
-  /** Length of the answer in tokens; with a length plan that grows, the most it can be. Default 128. */
+  /**
+   * Length of the answer in tokens; with a length plan that grows, the most it can be. Default 128.
+   * A template has its own.
+   */
   maxTokens?: number;
   /**
    * Which positions get their token at each step. Default by the model: full attention without a
@@ -254,18 +259,12 @@ export interface Plan {
 }
 
 /** Calls the roles once; they refuse what does not fit together. */
-export function planOf(model: GenerationModel, prompt: Prompt, settings: Settings): Plan {
+export function planOf(model: GenerationModel, prompt: PlainPrompt, settings: Settings): Plan {
   const { info } = model;
-  const { mask } = info.tokens;
-  if (mask === undefined) {
-    throw new LacunaError(
-      'INVALID_ARGUMENT',
-      'this model names no mask token; set the load option maskToken',
-    );
-  }
+  const mask = maskOf(model);
   const tokenizer = usableTokenizer(model, prompt);
   const ids = promptIds(model, prompt, settings);
-  refuseMask(ids, mask);
+  refuseMask('prompt', ids, mask);
   const { eos, eot = tokenizer?.eot } = info.tokens;
   const { adapt, ...layout } = settings.blocks(ids.length, settings.maxTokens);
   const facts = { ...layout, adapts: adapt !== undefined, attentionBlock: attentionBlock(info) };
@@ -276,17 +275,18 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
   const decode = settings.decode(run);
   const refine = settings.refine.map((refinement) => refinement(run));
   const { maxTokens, cfgScale, suppress, stopAtEos, temperature, topK, topP, seed } = settings;
-  const initial = settings.blocks(ids.length, length.initial ?? maxTokens).length;
+  // End of text ends a hole of a template, not the answer.
+  const holes = run.policies.length.traits.includes('holes');
   const { logitShift } = info;
   return {
     run,
     view: {
       prompt: ids,
       maxTokens,
-      initial: initial - ids.length,
+      initial: answerAtFirst(length, run, settings.blocks),
       capacity: layout.length - ids.length,
       mask,
-      ends: run.ends,
+      ends: holes ? new Set() : run.ends,
       blocks: layout.blocks.length,
       tokenizer,
     },
@@ -314,6 +314,17 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
     simple: refine.length === 0 && length.resize === undefined && !settings.speculate,
     stopAtEos,
   };
+}
+
+/** A number of masks fills up its last block; a template is as long as it is. */
+function answerAtFirst(
+  { initial }: LengthPolicy,
+  { prompt, maxTokens, tokens }: RunFacts,
+  blocks: BlockPlan,
+): readonly number[] {
+  if (typeof initial === 'object') return initial;
+  const { length } = blocks(prompt, initial ?? maxTokens);
+  return new Array<number>(length - prompt).fill(tokens.mask);
 }
 
 function factsOfRun(
@@ -359,48 +370,4 @@ function factsOfRun(
     softMask: info.softMask,
     policies,
   };
-}
-
-/** Token ids need none: a model without a tokenizer generates too, only without text. */
-function usableTokenizer(model: GenerationModel, prompt: Prompt): Tokenizer | undefined {
-  try {
-    return model.tokenizer;
-  } catch (error) {
-    const optional = typeof prompt !== 'string' && !isChat(prompt);
-    if (optional && LacunaError.isInstance(error) && error.code === 'UNSUPPORTED_TOKENIZER') {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-function isChat(prompt: Prompt): prompt is readonly ChatMessage[] {
-  return Array.isArray(prompt) && prompt.length > 0 && typeof prompt[0] === 'object';
-}
-
-function promptIds(
-  model: GenerationModel,
-  prompt: Prompt,
-  { bos, special, chat }: Settings,
-): Int32Array {
-  if (typeof prompt !== 'string') {
-    if (bos !== undefined) invalid('bos', bos, 'left out: the prompt is not a text');
-    if (special !== undefined) invalid('special', special, 'left out: the prompt is not a text');
-  }
-  if (isChat(prompt)) {
-    const { architecture } = model.info;
-    return chatTokens(model.tokenizer, prompt, { ...chat, architecture });
-  }
-  if (chat !== undefined) invalid('chat', chat, 'left out: the prompt is not a list of messages');
-  if (typeof prompt !== 'string') return tokenIds('prompt', prompt, model.info.vocabulary);
-  return model.tokenizer.encode(prompt, { bos, special });
-}
-
-function refuseMask(prompt: Int32Array, mask: number): void {
-  const index = prompt.indexOf(mask);
-  if (index < 0) return;
-  throw new LacunaError(
-    'INVALID_ARGUMENT',
-    `prompt: token ${index} is MASK (${mask}); a prompt is known text, the answer follows it`,
-  );
 }

@@ -1,6 +1,7 @@
 /** From the step that a caller asks for to the plain lists that native code takes. */
 import { LacunaError } from './errors.js';
 import type { NativeCommit, NativeStep } from './native.js';
+import { refuseEmptyChoice, resolveLimits, tokenSet } from './token-sets.js';
 import type { CommitRule, Credit, Range, Sampling, SoftMask, StepRequest } from './types.js';
 import {
   boolean,
@@ -12,6 +13,7 @@ import {
   number,
   object,
   oneOf,
+  positions,
   tokenIds,
 } from './validate.js';
 
@@ -44,6 +46,7 @@ const requestKeys = [
   'credit',
   'suppress',
   'allow',
+  'limits',
   'unscored',
   'allowMask',
   'probe',
@@ -65,17 +68,23 @@ export function resolveStep(request: StepRequest, context: StepContext): Resolve
   const allowMask = boolean('allowMask', request.allowMask ?? false);
   const unchosen = Int32Array.from(allowMask ? [] : [mask]);
   if (request.allow?.length === 0) invalid('allow', [], 'left out, or hold a token');
-  refuseEmptyChoice(vocabulary, allow, suppress, unchosen, unscored);
+  const sets = { allow, suppress, unchosen, unscored };
+  refuseEmptyChoice('', vocabulary, sets);
+  const queried = resolveQuery(request.query, rows, context);
+  const shadow = positions('shadow', request.shadow ?? [], length);
+  const explicit = request.query !== undefined && !isRange(request.query);
+  const reported = explicit ? [...queried.query, ...shadow] : undefined;
   return {
     rows,
     visible: resolveVisible(request.visible, length),
-    ...resolveQuery(request.query, rows, context),
-    shadow: positions('shadow', request.shadow ?? [], length),
+    ...queried,
+    shadow,
     soft: request.softMask === undefined ? null : resolveSoft(request.softMask, context),
     credit: request.credit === undefined ? null : resolveCredit(request.credit, context),
     ...sampling,
     suppress,
     allow,
+    limits: resolveLimits(request.limits ?? [], sets, reported, context),
     unchosen,
     unscored,
     probe: tokenSet('probe', request.probe, vocabulary),
@@ -87,17 +96,6 @@ export function resolveStep(request: StepRequest, context: StepContext): Resolve
 }
 
 // ---- Positions ---------------------------------------------------------------------------------
-
-/** Canvas positions, each once: a sorted copy. */
-export function positions(name: string, value: unknown, length: number): Int32Array {
-  const sorted = integers(name, value, { min: 0, max: length - 1 }).sort();
-  const repeated = sorted.find((position, i) => i > 0 && position === sorted[i - 1]);
-  if (repeated === undefined) return sorted;
-  throw new LacunaError(
-    'INVALID_ARGUMENT',
-    `${name} must hold each position once; ${repeated} repeats`,
-  );
-}
 
 function upTo(start: number, end: number): Int32Array {
   const positions = new Int32Array(end - start);
@@ -157,39 +155,6 @@ function resolveQuery(
     'INVALID_ARGUMENT',
     `query holds position ${lost}, which is predicted from row ${source(lost)}; add that row to rows`,
   );
-}
-
-// ---- Tokens ------------------------------------------------------------------------------------
-
-/** Ascending, without repeats. */
-function tokenSet(name: string, value: unknown, vocabulary: number): Int32Array {
-  const sorted = tokenIds(name, value ?? [], vocabulary).sort();
-  return sorted.filter((token, i) => i === 0 || token !== sorted[i - 1]);
-}
-
-/** Something must be left to choose, and something for the softmax to run over. */
-function refuseEmptyChoice(
-  vocabulary: number,
-  allow: Int32Array,
-  suppress: Int32Array,
-  unchosen: Int32Array,
-  unscored: Int32Array,
-): void {
-  const mostOut = suppress.length + unchosen.length + unscored.length;
-  if (allow.length === 0 && mostOut < vocabulary) return;
-  const suppressed = new Set(suppress);
-  const open = allow.filter((token) => !suppressed.has(token));
-  for (const [what, out] of [
-    ['token to choose', unchosen],
-    ['token in the softmax', unscored],
-  ] as const) {
-    const left =
-      allow.length > 0
-        ? open.filter((token) => !out.includes(token)).length
-        : vocabulary - new Set([...suppress, ...out]).size;
-    if (left > 0) continue;
-    throw new LacunaError('INVALID_ARGUMENT', `suppress, allow and unscored leave no ${what}`);
-  }
 }
 
 function resolveSampling(value: Sampling | undefined, { vocabulary, steps }: StepContext) {

@@ -2,9 +2,18 @@
 import { LacunaError } from './errors.js';
 import type { Model } from './model.js';
 import { call, type NativeSession, type NativeStep, type NativeStepResult } from './native.js';
-import { positions, resolveStep } from './request.js';
+import { resolveStep } from './request.js';
 import type { Commit, StepRequest, StepResult } from './types.js';
-import { integer, invalid, knownKeys, list, number, object, tokenIds } from './validate.js';
+import {
+  integer,
+  invalid,
+  knownKeys,
+  list,
+  number,
+  object,
+  positions,
+  tokenIds,
+} from './validate.js';
 
 /** Options of `step`. */
 export interface StepOptions {

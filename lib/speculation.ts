@@ -67,6 +67,7 @@ function stateAfter(
     Int32Array.from({ length: end - start }, (_, i) => start + i).filter((i) => canvas[i] === mask);
   const common = {
     canvas,
+    stale: n === 0 ? state.stale : Math.min(...changes.map(({ position }) => position)),
     step: state.step + n,
     forwards: state.forwards + n,
     changed: n === 0 ? state.changed : Int32Array.from(changes, ({ position }) => position).sort(),

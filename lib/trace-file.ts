@@ -50,7 +50,7 @@ export function traceFile(
   const { policies, shape, trace, counts, forwards, finishReason, timing, text, tokens } = result;
   const { architecture, vocabulary } = model.info;
   const prompt = [...result.prompt];
-  const words = wordsOf(model, [...prompt, ...trace.flatMap(namedTokens)]);
+  const words = wordsOf(model, [...prompt, ...shape.initial, ...trace.flatMap(namedTokens)]);
   return {
     kind: 'trace',
     model: { architecture, vocabulary },
@@ -87,8 +87,9 @@ function stepsOf(steps: unknown): unknown {
   return steps;
 }
 
-function namedTokens({ committed, edited = [], splice }: TraceStep): number[] {
-  return [...[...committed, ...edited].map(([, token]) => token), ...(splice?.tokens ?? [])];
+function namedTokens({ committed, edited = [], splices = [] }: TraceStep): number[] {
+  const written = [...committed, ...edited].map(([, token]) => token);
+  return [...written, ...splices.flatMap(({ tokens }) => tokens)];
 }
 
 function wordsOf(

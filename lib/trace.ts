@@ -4,7 +4,7 @@ import type { Splice } from './decoding/policy.js';
 import type { Forward } from './forward.js';
 import type { StepTiming } from './types.js';
 
-/** What one step did. All positions are those of the canvas before `splice`. */
+/** What one step did. All positions are those of the canvas before `splices`. */
 export interface TraceStep {
   step: number;
   /** Index of the active block. */
@@ -30,8 +30,11 @@ export interface TraceStep {
   remasked?: number[];
   /** Positions of the answer, from its first on, that no later step changes. */
   stable: number;
-  /** Afterwards, `remove` positions from `at` on made room for `tokens`. */
-  splice?: { at: number; remove: number; tokens: number[] };
+  /**
+   * Afterwards, `remove` positions from `at` on made room for `tokens`; ascending, apart from each
+   * other. Left out if there are none.
+   */
+  splices?: { at: number; remove: number; tokens: number[] }[];
   /** Of all forwards, if there were any. */
   timing?: StepTiming;
 }
@@ -52,6 +55,8 @@ export interface Counts {
   edits: number;
   /** Positions that the canvas gained while it was worked on. */
   insertions: number;
+  /** Positions that it lost. */
+  removals: number;
   /** Forwards that computed every row of the canvas. */
   refreshes: number;
 }
@@ -59,18 +64,19 @@ export interface Counts {
 /** What a step has come to. Each forward computed one canvas or more. */
 export interface Outcome {
   written: readonly Written[];
-  splice?: Splice;
+  /** Ascending, apart from each other. */
+  splices?: readonly Splice[];
   forwards: readonly (readonly Forward[])[];
   /** In their place: made in advance. */
   reused?: Forward;
   stable: number;
 }
 
-/** @param length of the canvas before the splice */
+/** @param length of the canvas before the splices */
 export function traceStep(
   step: number,
   block: number,
-  { written, splice, forwards, reused, stable }: Outcome,
+  { written, splices = [], forwards, reused, stable }: Outcome,
   length: number,
   mask: number,
 ): TraceStep {
@@ -92,7 +98,9 @@ export function traceStep(
     ...(edited.length > 0 && { edited: entries(edited) }),
     ...(remasked.length > 0 && { remasked: remasked.map(({ position }) => position) }),
     stable,
-    ...(splice && { splice: { ...splice, tokens: [...splice.tokens] } }),
+    ...(splices.length > 0 && {
+      splices: splices.map((splice) => ({ ...splice, tokens: [...splice.tokens] })),
+    }),
     ...(forwards.length > 0 && { timing: total(forwards.map(([{ result }]) => result.timing)) }),
   };
 }
@@ -122,6 +130,13 @@ function total(timings: readonly StepTiming[]): StepTiming {
 export function countsOf(trace: readonly TraceStep[], tokens: number): Counts {
   const sum = (of: (step: TraceStep) => number) => trace.reduce((n, step) => n + of(step), 0);
   const forwards = sum((step) => step.forwards);
+  const gained = (sign: 1 | -1) =>
+    sum(({ splices = [] }) =>
+      splices.reduce(
+        (n, { tokens, remove }) => n + Math.max(0, sign * (tokens.length - remove)),
+        0,
+      ),
+    );
   return {
     commits: trace.map(({ committed }) => committed.length),
     tokensPerForward: forwards === 0 ? 0 : tokens / forwards,
@@ -129,7 +144,8 @@ export function countsOf(trace: readonly TraceStep[], tokens: number): Counts {
     reused: sum(({ reused }) => (reused ? 1 : 0)),
     remasks: sum(({ remasked = [] }) => remasked.length),
     edits: sum(({ edited = [] }) => edited.length),
-    insertions: sum(({ splice }) => (splice ? splice.tokens.length - splice.remove : 0)),
+    insertions: gained(1),
+    removals: gained(-1),
     refreshes: trace.filter(({ refresh }) => refresh).length,
   };
 }

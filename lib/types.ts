@@ -88,6 +88,15 @@ export interface Credit {
   value: Float32Array;
 }
 
+/** Token sets of some positions, on top of the step's: suppressed in either, allowed in both. */
+export interface Limit {
+  /** (n) canvas positions; a position is in one limit at most. */
+  positions: ArrayLike<number>;
+  /** If given, every other token is suppressed there. Not empty. */
+  allow?: ArrayLike<number>;
+  suppress?: ArrayLike<number>;
+}
+
 /** Classifier-free guidance: z = u + scale·(c − u); LLaDA's cfg_scale w is scale = w + 1. */
 export interface Guidance<Session> {
   /** Same length and model; computed in the same forward with the same rows, visible and query. Commits are written to it too. */
@@ -117,6 +126,11 @@ export interface StepRequest<Session = unknown> {
   suppress?: Int32Array;
   /** If given, every other token is suppressed. */
   allow?: Int32Array;
+  /**
+   * Token sets by position, which the head applies before the softmax like `suppress` and `allow`.
+   * Positions that the step does not report are passed over; an explicit `query` must hold them.
+   */
+  limits?: readonly Limit[];
   /** Tokens outside the softmax that may still be chosen, with probability 0 (LLaDA's confidence_eos_eot_inf). */
   unscored?: Int32Array;
   /** Lets MASK be proposed, as the originals do; such a proposal uses up the quota and stays masked. Default false. */

@@ -132,3 +132,14 @@ export function integers(
 export function tokenIds(name: string, value: unknown, vocabularySize: number): Int32Array {
   return integers(name, value, { min: 0, max: vocabularySize - 1 }, 'an array of token ids');
 }
+
+/** Canvas positions, each once: a sorted copy. */
+export function positions(name: string, value: unknown, length: number): Int32Array {
+  const sorted = integers(name, value, { min: 0, max: length - 1 }).sort();
+  const repeated = sorted.find((position, i) => i > 0 && position === sorted[i - 1]);
+  if (repeated === undefined) return sorted;
+  throw new LacunaError(
+    'INVALID_ARGUMENT',
+    `${name} must hold each position once; ${repeated} repeats`,
+  );
+}

@@ -177,6 +177,7 @@ async function follow(
       blockMasks: query.length + earlier.reduce((sum, s) => sum + s.committed.length, 0),
       canvas: exact.tokens,
       changed,
+      stale: changed.at(0) ?? 0,
     });
     const request = { query, suppress };
     const items = [

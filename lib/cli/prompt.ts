@@ -2,7 +2,7 @@
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { LoadOptions } from '../model.js';
-import type { Prompt } from '../plan.js';
+import type { PlainPrompt } from '../prompt.js';
 import type { ChatMessage } from '../text/template.js';
 import { LacunaError } from '../errors.js';
 import { parseJson, readText } from './files.js';
@@ -29,7 +29,9 @@ export function promptOptions(command: Command): Command {
 }
 
 /** Throws `UsageError` for options that do not go together. */
-export async function readPrompt(flags: PromptFlags): Promise<{ prompt: Prompt; before: string }> {
+export async function readPrompt(
+  flags: PromptFlags,
+): Promise<{ prompt: PlainPrompt; before: string }> {
   const given = (['prompt', 'file', 'chat'] as const).filter((name) => flags[name] !== undefined);
   if (given.length > 1) {
     throw new UsageError(`give only one of ${given.map((name) => `--${name}`).join(' and ')}`);

@@ -14,12 +14,13 @@ import {
   overrideOptions,
   type ModelFlags,
 } from './options.js';
-import { chatTemplate, promptOptions, readPrompt, type PromptFlags } from './prompt.js';
+import { chatTemplate, promptOptions, type PromptFlags } from './prompt.js';
 import { ratio } from './canvas.js';
 import { writeJson } from './files.js';
 import { printSummary, show, type Shown } from './show.js';
+import { readTemplate, templateOptions, type TemplateFlags } from './template.js';
 
-interface RunFlags extends GenerationFlags, ModelFlags, PromptFlags {
+interface RunFlags extends GenerationFlags, ModelFlags, PromptFlags, TemplateFlags {
   json?: boolean;
   trace?: string;
   live: boolean;
@@ -41,6 +42,7 @@ export function runCommand(): Command {
         '--block-length 8 -t 0.8)',
     );
   promptOptions(command);
+  templateOptions(command);
   generationOptions(command);
   machineOptions(command);
   overrideOptions(command);
@@ -59,6 +61,7 @@ ${policyHelp()}
 Examples:
   lacuna run -f scene.txt
   lacuna run llada.gguf --chat "Why is the sky blue?" -n 256
+  lacuna run llada.gguf --template "The capital of {{4}} is Paris, that of {{4}} Rome."
   lacuna run llada.gguf --chat "2 + 2?" --decode threshold --tau 0.9 --cache dual
   lacuna run dream.gguf -f story.txt --decode dream-entropy --steps 64 > more.txt
   lacuna run sdar.gguf --attention block-causal:4 --mask-token 151669 --chat "Hello"`,
@@ -66,10 +69,13 @@ Examples:
     .action(run);
 }
 
-async function run(path: string | undefined, flags: RunFlags): Promise<void> {
+async function run(path: string | undefined, flags: RunFlags, command: Command): Promise<void> {
   const embedded = path === undefined && flags.chat === undefined;
-  const generate = embedded ? embeddedOptions(flags) : generateOptions(flags);
-  const { prompt, before } = await readPrompt(flags);
+  const all = embedded ? embeddedOptions(flags) : generateOptions(flags);
+  const lengthGiven = command.getOptionValueSource('maxTokens') === 'cli';
+  const { prompt, before } = await readTemplate(flags, lengthGiven);
+  const { maxTokens, ...others } = all;
+  const generate = flags.template === undefined ? { ...others, maxTokens } : others;
   const options = {
     load: { ...loadOptions(flags), ...chatTemplate(flags) },
     generate,
@@ -97,10 +103,11 @@ export function withNewline(text: string): string {
 }
 
 function asJson({ result, info }: Shown): object {
-  const { text, tokens, finishReason, steps, forwards, timing } = result;
+  const { text, tokens, finishReason, steps, forwards, timing, holes } = result;
   return {
     text,
     tokens: [...tokens],
+    ...(holes.length > 0 && { holes: holes.map(({ text, ended }) => ({ text, ended })) }),
     finishReason,
     steps,
     forwards,

@@ -16,7 +16,7 @@ const promptShown = 600; // characters of a long prompt that are shown
 
 export interface ShowOptions {
   load: LoadOptions;
-  generate: GenerateOptions & { maxTokens: number };
+  generate: GenerateOptions;
   /** Draw in the terminal if there is one. */
   live: boolean;
   colour: boolean;
@@ -74,7 +74,7 @@ export async function show(
       mask: info.tokens.mask ?? -1,
       maskText: maskText(generation.prompt, pieces),
       before: shortened(before),
-      maxTokens: options.generate.maxTokens,
+      maxTokens: options.generate.maxTokens ?? 0, // of a template, the first frame shows the masks
     });
     return done(await view.follow(generation));
   };
@@ -108,7 +108,9 @@ export function summaryLine(result: Summarised): string {
     `${plural(tokens, 'token')} in ${duration(time)}`,
     `${ratio(tokens, time / 1000)} tokens/s`,
     `${ratio(tokens, result.forwards)} tokens/forward`,
-    { eos: 'end of text', length: 'length reached', steps: 'steps used up' }[result.finishReason],
+    { eos: 'end of text', length: 'length reached', filled: 'filled', steps: 'steps used up' }[
+      result.finishReason
+    ],
   ];
   return parts.join(' · ');
 }

@@ -7,6 +7,7 @@ import type { Ask } from './policy.js';
 export function mergeAsks(asks: readonly Ask[]): Required<Pick<Ask, 'query' | 'shadow'>> & Ask {
   const topK = Math.max(0, ...asks.map((ask) => ask.topK ?? 0));
   const probe = union(asks.map((ask) => ask.probe));
+  const limits = asks.flatMap((ask) => ask.limits ?? []);
   return {
     query: union(asks.map((ask) => ask.query)),
     shadow: union(asks.map((ask) => ask.shadow)),
@@ -15,6 +16,7 @@ export function mergeAsks(asks: readonly Ask[]): Required<Pick<Ask, 'query' | 's
     ...(asks.some((ask) => ask.allowMask) && { allowMask: true }),
     ...(asks.some((ask) => ask.kl) && { kl: true }),
     ...(probe.length > 0 && { probe }),
+    ...(limits.length > 0 && { limits }),
     ...(topK > 0 && { topK }),
     softMask: onlyOne(asks, 'softMask'),
     credit: onlyOne(asks, 'credit'),

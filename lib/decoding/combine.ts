@@ -17,6 +17,7 @@ const conflicts: readonly [Trait, Trait, string][] = [
   ['speculates', 'softMask', 'guesses canvases, whose soft masks are not known in advance'],
   ['speculates', 'credit', 'guesses canvases, whose credits are not known in advance'],
   ['credit', 'credit', 'gives credits, of which a step has one set'],
+  ['fillsEnd', 'holes', 'fills up what is behind the first end of text, which here ends one hole'],
 ];
 
 /** Throws `INVALID_ARGUMENT` that names both policies and the reason. */

@@ -86,7 +86,7 @@ export function daedal(options: DaedalOptions = {}): LengthPlan {
         const written = new Set(changes.map(({ position }) => position));
         const at = leastSure(report, masked, written);
         if (at === undefined || at.confidence >= Math.fround(low)) return undefined;
-        return { at: at.position, remove: 1, tokens: masks(expand) };
+        return [{ at: at.position, remove: 1, tokens: masks(expand) }];
       },
     };
   };

@@ -23,5 +23,5 @@ export function fillAfterEos(): Refinement {
       return [...kept, ...filled];
     },
   });
-  return named('fillAfterEos', {}, refinement);
+  return named('fillAfterEos', {}, refinement, ['fillsEnd']);
 }

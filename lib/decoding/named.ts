@@ -25,7 +25,11 @@ export type Trait =
   /** A decoder that looks at canvases that might be. */
   | 'looks'
   /** Computes canvases of later steps in advance. */
-  | 'speculates';
+  | 'speculates'
+  /** The answer is a template: end of text ends one of its holes. */
+  | 'holes'
+  /** Knows of one end of the answer and fills what is behind it. */
+  | 'fillsEnd';
 
 export interface PolicyFacts {
   /** The function that made it; that of the function itself for policies of the caller. */

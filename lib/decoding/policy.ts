@@ -72,6 +72,8 @@ export interface StepState {
   readonly canvas: Int32Array;
   /** Positions written since the last forward, ascending: their keys are those of the old token. */
   readonly changed: Int32Array;
+  /** Before it, every row was computed since it or one before it was written last. */
+  readonly stale: number;
 }
 
 /**
@@ -81,7 +83,16 @@ export interface StepState {
  */
 export type Ask = { query?: Int32Array } & Pick<
   StepRequest,
-  'shadow' | 'suppress' | 'unscored' | 'allowMask' | 'probe' | 'topK' | 'kl' | 'softMask' | 'credit'
+  | 'shadow'
+  | 'suppress'
+  | 'limits'
+  | 'unscored'
+  | 'allowMask'
+  | 'probe'
+  | 'topK'
+  | 'kl'
+  | 'softMask'
+  | 'credit'
 >;
 
 /**
@@ -194,8 +205,15 @@ export interface Splice {
 
 /** How long the answer is. */
 export interface LengthPolicy {
-  /** Positions of the answer at first, at most `maxTokens`. Default: all. */
-  initial?: number;
+  /**
+   * The answer at first, at most `maxTokens` long: so many masks, or these tokens, MASK among them.
+   * Default: `maxTokens` masks.
+   */
+  initial?: number | readonly number[];
+  /** Whether the token at a position is given: nobody changes it, whatever they decide. */
+  fixed?(position: number): boolean;
+  /** How many tokens of the answer it will not take away any more. Default: all that are known. */
+  stable?(canvas: Int32Array): number;
   /** Forwards before the first block that commit nothing; `done` ends them. */
   prepare?: {
     ask(state: StepState): Ask;
@@ -203,8 +221,15 @@ export interface LengthPolicy {
   };
   /** Together with each step of the decoder: */
   ask?(state: StepState): Ask | undefined;
-  /** Applied after the `changes` of the step, inside the active block or after it. */
-  resize?(state: StepState, report: StepResult, changes: readonly Change[]): Splice | undefined;
+  /**
+   * Applied after the `changes` of the step: ascending, apart from each other, all positions those
+   * before the first of them.
+   */
+  resize?(
+    state: StepState,
+    report: StepResult,
+    changes: readonly Change[],
+  ): readonly Splice[] | undefined;
   /** When all positions are known and none ends the answer: what to append. */
   extend?(canvas: Int32Array): Splice | undefined;
 }

@@ -91,7 +91,9 @@ export class CanvasChannel {
       commits: entries(trace.committed),
       ...(trace.edited && { edits: entries(trace.edited) }),
       ...(trace.remasked && { remasks: trace.remasked.map(at) }),
-      ...(trace.splice && { splice: { ...trace.splice, at: at(trace.splice.at) } }),
+      ...(trace.splices && {
+        splices: trace.splices.map((splice) => ({ ...splice, at: at(splice.at) })),
+      }),
       confidence: this.#confidence(frame),
       ...(candidates > 0 && { candidates: this.#candidates(frame) }),
     };

@@ -32,7 +32,7 @@ const timing: StepTiming = {
 /**
  * A `GenerationModel` of which everything is given: logits by `predict`, facts by `info`, mask and
  * vocabulary among them. Its sessions compute what native ones do but for guidance, soft masks, `topK`
- * and `topP` of sampling, `allow` and `logits`, which they leave aside. It has no tokenizer.
+ * and `topP` of sampling and `logits`, which they leave aside. It has no tokenizer.
  */
 export class ScriptedModel implements GenerationModel {
   readonly info: Info;
@@ -170,14 +170,22 @@ export class ScriptedSession implements GenerationSession {
     };
   }
 
+  #setsAt({ suppress = new Int32Array(), limits = [] }: Request, position: number) {
+    const limit = limits.find(({ positions }) => Array.from(positions).includes(position));
+    const allow = limit?.allow && Array.from(limit.allow);
+    return { suppress: [...suppress, ...Array.from(limit?.suppress ?? [])], allow };
+  }
+
   #head(request: Request, position: number, canvas: Int32Array): Report {
-    const { sampling = {}, suppress, unscored, allowMask, credit } = request;
+    const { sampling = {}, unscored, allowMask, credit } = request;
+    const { suppress, allow } = this.#setsAt(request, position);
     const { temperature = 0, seed = 0, step = 0, statistics } = sampling;
     const raw = Array.from(this.model.predict(position, canvas, step));
     credit?.position.forEach((p, i) => {
       if (p === position) raw[credit.token[i]] += credit.value[i];
     });
-    const z = raw.map((logit, token) => (suppress?.includes(token) ? -Infinity : logit));
+    const out = (token: number) => suppress.includes(token) || allow?.includes(token) === false;
+    const z = raw.map((logit, token) => (out(token) ? -Infinity : logit));
     const scale = statistics === 'sampled' && temperature > 0 ? temperature : 1;
     const weights = z.map((v, token) => (unscored?.includes(token) ? 0 : Math.exp(v / scale)));
     const sum = weights.reduce((a, b) => a + b, 0);

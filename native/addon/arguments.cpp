@@ -82,6 +82,17 @@ std::string Reader::text(const char* key) const {
   return held.As<Napi::String>();
 }
 
+std::vector<Reader> Reader::children(const char* key) const {
+  const Napi::Value held = value(key);
+  if (!held.IsArray()) wrong(key, "an array");
+  const auto array = held.As<Napi::Array>();
+  std::vector<Reader> items;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    items.emplace_back(array.Get(i), name + "." + key + "[" + std::to_string(i) + "]");
+  }
+  return items;
+}
+
 template <class Item, napi_typedarray_type type>
 std::vector<Item> Reader::array(const char* key, const char* right) const {
   const Napi::Value held = value(key);
@@ -238,6 +249,15 @@ std::vector<Credit> credits(const Reader& from, int length, int vocabulary) {
   return entries;
 }
 
+std::vector<Limit> limits(const Reader& from, int length, int vocabulary) {
+  std::vector<Limit> entries;
+  for (const Reader& item : from.children("limits")) {
+    entries.push_back({item.ascending("positions", length), item.ascending("suppress", vocabulary),
+                       item.ascending("allow", vocabulary)});
+  }
+  return entries;
+}
+
 }  // namespace
 
 StepRequest stepRequest(const Reader& from, int length, int vocabulary) {
@@ -254,6 +274,7 @@ StepRequest stepRequest(const Reader& from, int length, int vocabulary) {
   if (from.present("credit")) request.credits = credits(from.child("credit"), length, vocabulary);
   request.suppress = from.ascending("suppress", vocabulary);
   request.allow = from.ascending("allow", vocabulary);
+  request.limits = limits(from, length, vocabulary);
   request.unchosen = from.ascending("unchosen", vocabulary);
   request.unscored = from.ascending("unscored", vocabulary);
   request.probe = from.ascending("probe", vocabulary);

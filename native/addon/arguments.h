@@ -27,6 +27,7 @@ class Reader {
   Napi::Value value(const char* key) const;
   bool present(const char* key) const;  // neither undefined nor null
   Reader child(const char* key) const { return {value(key), name + "." + key}; }
+  std::vector<Reader> children(const char* key) const;  // of an array
   int64_t integer(const char* key, int64_t least, int64_t most) const;
   int32_t index(const char* key, int64_t least, int64_t most) const {
     return static_cast<int32_t>(integer(key, least, most));

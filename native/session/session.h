@@ -48,6 +48,12 @@ struct SoftEntry {
   std::vector<float> weights;
 };
 
+// Token sets of some positions, in place of the request's own.
+struct Limit {
+  std::vector<int32_t> positions;        // ascending, unique, in no other limit
+  std::vector<int32_t> suppress, allow;  // as in HeadOptions
+};
+
 // StepRequest of lib/types.ts, validated (TypeScript) and resolved to plain lists.
 struct StepRequest {
   Session* session = nullptr;
@@ -63,6 +69,7 @@ struct StepRequest {
   std::vector<SoftEntry> soft;       // rows that hold MASK
   HeadOptions head;                  // spans point into the vectors below
   std::vector<int32_t> suppress, allow, unchosen, unscored, probe;
+  std::vector<Limit> limits;
   std::vector<Credit> credits;
   std::optional<CommitRule> commit;
   std::vector<float> bias;

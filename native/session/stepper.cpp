@@ -140,7 +140,7 @@ int Stepper::gather(int row) {
   return static_cast<int>(hidden.size()) - 1;
 }
 
-void Stepper::addReports(StepRequest& request, const Placed& at) {
+void Stepper::addOptions(StepRequest& request) {
   HeadOptions& wanted = request.head;
   wanted.suppress = request.suppress;
   wanted.allow = request.allow;
@@ -149,10 +149,30 @@ void Stepper::addReports(StepRequest& request, const Placed& at) {
   wanted.probe = request.probe;
   wanted.credits = request.credits;
   options.push_back(wanted);
+  // Also those of positions that are not reported: the step keeps its shape as a canvas fills.
+  for (const Limit& limit : request.limits) {
+    options.push_back(wanted);
+    options.back().suppress = limit.suppress;
+    options.back().allow = limit.allow;
+  }
+}
 
+void Stepper::addReports(StepRequest& request, const Placed& at) {
+  const int first = static_cast<int>(options.size());
+  addOptions(request);
+  const HeadOptions& wanted = request.head;
+  const auto optionsOf = [&](int32_t position) {
+    int index = first;
+    for (const Limit& limit : request.limits) {
+      index++;
+      if (std::binary_search(limit.positions.begin(), limit.positions.end(), position))
+        return index;
+    }
+    return first;
+  };
   const auto add = [&](int32_t position, int row, bool remember) {
     HeadRow report;
-    report.options = static_cast<int>(options.size()) - 1;
+    report.options = optionsOf(position);
     report.position = position;
     report.hidden = gather(at.firstRow + row);
     if (request.unconditional) {

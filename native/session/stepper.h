@@ -41,6 +41,7 @@ class Stepper {
   int addSegment(const StepRequest& request, const Placed& placed, const Session& session,
                  bool live);
   void addSoft(const StepRequest& request, const Placed& placed, int firstRow, bool live);
+  void addOptions(StepRequest& request);
   void addReports(StepRequest& request, const Placed& placed);
   int gather(int row);
   void prepareKl(StepRequest& request);
@@ -54,8 +55,8 @@ class Stepper {
   std::vector<Placed> placed;       // grows, never shrinks: segments point into it
   Batch batch;
   std::vector<HeadRow> reports;
-  std::vector<HeadOptions> options;
-  std::vector<int32_t> hidden;  // rows of x, gathered by the final norm
+  std::vector<HeadOptions> options;  // of each request its own, then one for each of its limits
+  std::vector<int32_t> hidden;       // rows of x, gathered by the final norm
   HeadResult head;
   CommitBatch commits;
   std::vector<size_t> committing;     // requests that have a rule

@@ -154,7 +154,8 @@ describe.each(['ref', 'cpu'] as const)('%s', (device) => {
         if (masked.length === 0) break;
         const canvas = exact.tokens;
         const state = { step: forwards, block, blockStep: step, blockForwards: step, forwards };
-        const rows = plan.cache({ ...state, range, masked, blockMasks: 4, canvas, changed });
+        const written = { changed, stale: changed.at(0) ?? 0 };
+        const rows = plan.cache({ ...state, ...written, range, masked, blockMasks: 4, canvas });
         const a = await exact.step({ query: masked, logits: true });
         const b = await cached.step({ ...rows, query: masked, logits: true });
         worst = Math.max(worst, distance(a.logits!, b.logits!));

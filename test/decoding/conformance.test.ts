@@ -129,13 +129,13 @@ describe.each(Object.entries(methods))('%s', (_, { options, revises, extra = 0, 
           expect(canvas.subarray(5, 5 + maxTokens)).not.toContain(mask);
           expect(session.disposed).toBe(true);
           expect(forwards).toBeLessThanOrEqual(maxTokens + extra);
-          for (const { committed, edited = [], remasked = [], splice } of trace) {
+          for (const { committed, edited = [], remasked = [], splices = [] } of trace) {
             for (const [position, token] of [...committed, ...edited]) {
               expect(token).not.toBe(mask);
               expect(position).toBeGreaterThanOrEqual(5);
             }
             if (!revises) expect([edited, remasked]).toEqual([[], []]);
-            if (splice !== undefined) expect(splice.at).toBeGreaterThanOrEqual(5);
+            for (const { at } of splices) expect(at).toBeGreaterThanOrEqual(5);
           }
           const committed = counts.commits.reduce((sum, count) => sum + count, 0);
           expect(committed - counts.remasks).toBeLessThanOrEqual(canvas.length - 5 + extra);

@@ -113,6 +113,10 @@ export class FakeSession extends ScriptedSession {
     const positions = [...request.query];
     assert(positions.length + (request.shadow ?? []).length > 0);
     for (const position of request.shadow ?? []) assert(position < this.canvas.length);
+    const limited = (request.limits ?? []).flatMap((limit) => Array.from(limit.positions));
+    assert.equal(new Set(limited).size, limited.length); // native code refuses the rest, too
+    const reported = new Set([...positions, ...(request.shadow ?? [])]);
+    assert(limited.every((position) => reported.has(position)));
     const soft = request.softMask ?? { position: [], alpha: [] };
     soft.position.forEach((position) => assert(position < this.canvas.length));
     soft.alpha.forEach((alpha) => assert(alpha >= 0 && alpha <= 1));

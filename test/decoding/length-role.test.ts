@@ -66,7 +66,7 @@ describe('length', () => {
       () => ({
         initial: 4,
         resize: ({ step }) =>
-          step === 1 ? { at: 4, remove: 1, tokens: [mask, mask, 12] } : undefined,
+          step === 1 ? [{ at: 4, remove: 1, tokens: [mask, mask, 12] }] : undefined,
       }),
       ['grows', 'inserts'],
     );
@@ -97,7 +97,7 @@ describe('length', () => {
 
   test('what no longer fits is cut off at the end', async () => {
     const length: LengthPlan = () => ({
-      resize: ({ step }) => (step === 0 ? { at: 2, remove: 0, tokens: [8, 8] } : undefined),
+      resize: ({ step }) => (step === 0 ? [{ at: 2, remove: 0, tokens: [8, 8] }] : undefined),
     });
     const { frames, answer } = await drawn({ length, decode: leftToRight({ k: 3 }), maxTokens: 4 });
     expect(frames[0]).toEqual([8, 8, 2, 3]);

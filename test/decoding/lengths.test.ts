@@ -28,7 +28,9 @@ async function run(predict: Predict, options: GenerateOptions) {
   const defaults = { decode: strict, blocks: wholeAnswer(), stopAtEos: false };
   const result = await generate(model, prompt, { ...defaults, ...options }).result;
   const commits = result.trace.map(({ committed }) => committed.map(([position]) => position));
-  const splices = result.trace.map(({ splice }) => splice && [splice.at, splice.tokens.length]);
+  const splices = result.trace.map(
+    ({ splices: [splice] = [] }) => splice && [splice.at, splice.tokens.length],
+  );
   expect(model.sessions[0].canvas.subarray(0, result.canvas.length)).toEqual(result.canvas);
   return { ...result, model, commits, splices, answer: [...result.canvas.subarray(2)] };
 }
@@ -41,7 +43,7 @@ describe('daedal, stage 1', () => {
     const result = await run(ends, { maxTokens: 40, length: daedal(small) });
     // 4, 6: none; 8: two of four, 0.475; 10: four of four
     expect(result.splices).toEqual([[6, 2], [8, 2], [10, 2], [12, 2], undefined]);
-    expect(result.trace[3].splice?.tokens).toEqual([eos, eos]);
+    expect(result.trace[3].splices?.[0].tokens).toEqual([eos, eos]);
     expect(result.commits.slice(0, 4)).toEqual([[], [], [], []]);
     expect(result.answer.length).toBe(12);
     expect(result.forwards).toBe(5);
@@ -61,7 +63,7 @@ describe('daedal, stage 1', () => {
     ]) {
       const length = daedal({ ...small, enough });
       const { trace } = await run(half, { maxTokens: 40, length });
-      expect(trace.findIndex(({ splice }) => splice?.tokens[0] === eos)).toBe(steps - 1);
+      expect(trace.findIndex(({ splices }) => splices?.[0].tokens[0] === eos)).toBe(steps - 1);
     }
   });
 
@@ -70,7 +72,7 @@ describe('daedal, stage 1', () => {
     const early: Predict = (position) => confident(position < 4 ? eos : 1, 0.9);
     const first = async (predict: Predict, enough: number, window = 4) => {
       const length = daedal({ ...small, enough, window });
-      return (await run(predict, { maxTokens: 40, length })).trace[0].splice?.tokens[0];
+      return (await run(predict, { maxTokens: 40, length })).trace[0].splices?.[0].tokens[0];
     };
     expect(await first(early, 0.44)).toBe(eos);
     expect(await first(early, 0.46)).toBe(mask);
@@ -184,7 +186,7 @@ describe('daedal, stage 2', () => {
     const options = { maxTokens: 40, blocks: blocks(2), length: daedal(open) };
     const { commits, trace, answer } = await run(hesitant(3, 5), options);
     // block 0 is 2–3: 3 becomes three masks, of which two belong to block 1 and 2
-    expect(trace[1].splice?.at).toBe(3);
+    expect(trace[1].splices?.[0].at).toBe(3);
     expect(commits.slice(1)).toEqual([[2], [3], [4, 5], [6, 7]]);
     expect(answer.slice(-2)).toEqual([eos, eos]);
   });
@@ -195,8 +197,8 @@ describe('daedal, stage 2', () => {
       const options = { maxTokens: 32, length, cache, blocks: blocks(8), temperature: 1, seed };
       const { answer, trace } = await run(noisy, options);
       expect(answer).not.toContain(mask);
-      trace.forEach(({ splice }, i) => {
-        if (splice && i + 1 < trace.length) expect(trace[i + 1].refresh).toBe(true);
+      trace.forEach(({ splices }, i) => {
+        if (splices && i + 1 < trace.length) expect(trace[i + 1].refresh).toBe(true);
       });
     }
   });

@@ -249,7 +249,7 @@ test('a trace is enough to draw the run again', async () => {
   const view: AnswerView = {
     prompt: Int32Array.from(prompt),
     maxTokens: 7,
-    initial: 3,
+    initial: [mask, mask, mask],
     capacity: 7,
     mask,
     ends: new Set([eos]),

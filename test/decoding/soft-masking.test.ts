@@ -135,8 +135,8 @@ describe('softMask', () => {
     const refine = softMask({ scale: 0.5 });
     const { mixes, trace } = await mixed({ decode, length, refine, maxTokens: 12 });
     const forwards = trace.filter((step) => step.forwards > 0);
-    forwards.forEach(({ splice }, i) => {
-      if (splice !== undefined && i + 1 < mixes.length) expect(mixes[i + 1]).toBeUndefined();
+    forwards.forEach(({ splices }, i) => {
+      if (splices !== undefined && i + 1 < mixes.length) expect(mixes[i + 1]).toBeUndefined();
     });
     expect(mixes.some((mix) => mix !== undefined)).toBe(true);
   });

@@ -12,26 +12,7 @@
 namespace lacuna::ops {
 namespace {
 
-constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64, kExpertFfn = 512,
-              kHeadVocabulary = 126464;
-
-// One round over a State(backend, arguments…), which lives as long as the round, and the backend
-// longer than the state.
-template <class State, class Round, class... Arguments>
-std::function<void()> keeping(std::unique_ptr<Backend> backend, Round round,
-                              const Arguments&... arguments) {
-  struct Held {
-    std::unique_ptr<Backend> backend;
-    std::unique_ptr<State> state;
-  };
-  auto held = std::make_shared<Held>(Held{std::move(backend), nullptr});
-  held->state = std::make_unique<State>(*held->backend, arguments...);
-  return [held, round] {
-    held->backend->begin();
-    round(*held->backend, *held->state);
-    held->backend->end();
-  };
-}
+constexpr int kLayers = 16, kDim = 1024, kFfn = 2816, kHeads = 16, kHeadDim = 64, kExpertFfn = 512;
 
 struct Product {
   Product(Backend& backend, Type type, int n, int rows, int cols)
@@ -74,67 +55,6 @@ BenchCase packCase(Type type) {
     return [=] { upload(*backend, *tensor, Use::matrix); };
   };
   return c;
-}
-
-// The head over LLaDA's vocabulary, its logits flat (of deviation 2) as where little is known yet:
-// there noise must be drawn for every token.
-struct Head : Product {
-  Head(Backend& backend, int n, const HeadOptions& options)
-      : Product(backend, Type::q8_0, n, kHeadVocabulary, kDim),
-        previous(backend, random.normals(static_cast<size_t>(n) * kDim), n, kDim),
-        options{options},
-        rows(static_cast<size_t>(n)) {
-    for (int64_t i = 0; i < int64_t{n} * kDim; i++) x.tensor.data[i] *= 0.15f;
-    for (int i = 0; i < n; i++) {
-      HeadRow& row = rows[static_cast<size_t>(i)];
-      row.hidden = row.position = i;
-      row.hasPrevious = options.kl;
-      if (options.kl) row.previous = previous.tensor.slice(i, 1).data;
-      for (int32_t token : {7, 70000}) credits.push_back({i, token, 0.5f});
-    }
-    if (options.list > 0) this->options.credits = credits;
-  }
-  Buffer previous;
-  HeadOptions options;
-  std::vector<Credit> credits;
-  std::vector<HeadRow> rows;
-  HeadResult result;
-};
-
-BenchCase headCase(int n, const char* name, const HeadOptions& options) {
-  BenchCase c;
-  c.name = "head Q8_0 " + std::to_string(n) + "x" + std::to_string(kHeadVocabulary) + " " + name;
-  c.flops = 2.0 * n * kHeadVocabulary * kDim * (options.kl ? 2 : 1);
-  c.bytes = static_cast<double>(rowBytes(Type::q8_0, kDim)) * kHeadVocabulary;
-  c.int8 = true;
-  c.prepare = [=](std::unique_ptr<Backend> made) {
-    const auto round = [](Backend& backend, Head& h) {
-      backend.head(h.result, h.x.tensor, *h.w, h.rows, {&h.options, 1});
-    };
-    return keeping<Head>(std::move(made), round, n, options);
-  };
-  return c;
-}
-
-void addHeadBenches(std::vector<BenchCase>& cases, int n) {
-  HeadOptions options;
-  cases.push_back(headCase(n, "greedy", options));
-  options.kl = true;
-  cases.push_back(headCase(n, "KL", options));
-  options.kl = false;
-  options.list = 16;
-  static constexpr int32_t probe[] = {1, 2, 126000};
-  options.probe = probe;
-  cases.push_back(headCase(n, "list, probes, credits", options));
-  options.list = 0;
-  options.probe = {};
-  options.temperature = 1;
-  cases.push_back(headCase(n, "sampled", options));
-  options.topK = 50;
-  cases.push_back(headCase(n, "top-k", options));
-  options.topK = 0;
-  options.topP = 0.9f;
-  cases.push_back(headCase(n, "top-p", options));
 }
 
 // One session's planes, some rows of it.
@@ -391,7 +311,7 @@ std::vector<BenchCase> benchCases(int threads) {
     cases.push_back(rowCase("norm", n, true));
     cases.push_back(rowCase("rope", n, false));
   }
-  for (int n : {32, 96, 256}) addHeadBenches(cases, n);
+  addHeadBenches(cases);
   addCommitBenches(cases);
   return cases;
 }

@@ -17,6 +17,8 @@ struct HeadCase {
   HeadOptions options;  // spans are filled from the sets below
   std::vector<int32_t> suppress, allow, unchosen, unscored, probe;
   std::vector<Credit> credits;
+  // Lists that rows take turns with, in place of the sets above: {suppress, allow} each.
+  std::vector<std::pair<std::vector<int32_t>, std::vector<int32_t>>> limits;
   bool guided = false, previous = false;
   int period = 0;  // tokens after which the weights repeat, so that logits are equal; 0: never
 };
@@ -45,7 +47,8 @@ Output runHead(Backend& backend, const HeadCase& c) {
   const Buffer x(backend, hidden, rows, c.dim);
   const Buffer before(backend, random.normals(static_cast<size_t>(c.n) * dim, 0.5f), c.n, c.dim);
 
-  // Two lists of options: the case's own for the even rows, the defaults for the odd ones.
+  // Two lists of options: the case's own for three of four rows, the defaults for the fourth; or
+  // the case's own with each of its limits.
   std::vector<HeadOptions> options(2);
   options[0] = c.options;
   options[0].suppress = c.suppress;
@@ -56,12 +59,19 @@ Output runHead(Backend& backend, const HeadCase& c) {
   options[0].credits = c.credits;
   options[0].seed = 0x1234567890ABCDEFu;
   options[0].step = 5;
+  if (!c.limits.empty()) {
+    options.assign(c.limits.size(), options[0]);
+    for (size_t i = 0; i < options.size(); i++) {
+      options[i].suppress = c.limits[i].first;
+      options[i].allow = c.limits[i].second;
+    }
+  }
   std::vector<HeadRow> headRows(static_cast<size_t>(c.n));
   for (int i = 0; i < c.n; i++) {
     HeadRow& row = headRows[static_cast<size_t>(i)];
     row.hidden = c.n - 1 - i;
     row.position = 3 * i;
-    row.options = i % 4 == 3;
+    row.options = c.limits.empty() ? i % 4 == 3 : i * 5 % static_cast<int>(options.size());
     if (c.guided && i % 2 == 0) {
       row.unconditional = c.n + i;
       row.guidance = 1.5f;
@@ -143,6 +153,31 @@ void addSets(std::vector<HeadCase>& list) {
   list.push_back(credits);
 }
 
+// Many lists in one step: digits, all but a few, one token, none at all.
+void addLimits(std::vector<HeadCase>& list) {
+  HeadCase c = named("limits by position");
+  c.n = 33;
+  c.unchosen = {999};
+  c.probe = {0, 17, 500, 998};
+  c.limits = {{{}, every(10, 0, 1000)}, {every(1, 100, 1000), {}}, {{}, {17}}, {{}, {}}};
+  for (int i = 1; i < 9; i++) c.limits.push_back({every(i + 1, 0, 1000), every(i, i, 1000)});
+  list.push_back(c);
+  c.name = "limits by position, sampled";
+  c.options.temperature = 0.9f;
+  list.push_back(c);
+  c.name = "limits by position, top-p, kl";
+  c.options.topP = 0.8f;
+  c.options.tempered = true;
+  c.options.kl = c.previous = true;
+  list.push_back(c);
+  c.name = "limits by position, vocabulary 40000";
+  c.options = named("").options;
+  c.previous = false;
+  c.vocabulary = 40000;
+  c.limits = {{{}, every(1, 1, 20000)}, {every(2, 0, 40000), {}}, {{}, {}}, {{}, {39998, 39999}}};
+  list.push_back(c);
+}
+
 void addSampling(std::vector<HeadCase>& list) {
   for (float temperature : {0.0f, 0.2f, 1.0f}) {
     for (bool tempered : {false, true}) {
@@ -174,7 +209,7 @@ void addSampling(std::vector<HeadCase>& list) {
 }
 
 // Logits that are equal, lists as long as they get, and more rows than are reduced together.
-void addLimits(std::vector<HeadCase>& list) {
+void addExtremes(std::vector<HeadCase>& list) {
   HeadCase ties = named("ties");
   ties.period = 100;
   ties.options.list = 25;
@@ -259,6 +294,7 @@ void addHeadCases(std::vector<Case>& cases) {
   addSets(list);
   addSampling(list);
   addLimits(list);
+  addExtremes(list);
   for (Type type : allTypes()) {
     HeadCase c = named(std::string("greedy ") + typeInfo(type).name);
     c.type = type;

@@ -74,6 +74,24 @@ struct BenchCase {
   std::function<std::function<void()>(std::unique_ptr<Backend>)> prepare;
 };
 
+// One round over a State(backend, arguments…), which lives as long as the round, and the backend
+// longer than the state.
+template <class State, class Round, class... Arguments>
+std::function<void()> keeping(std::unique_ptr<Backend> backend, Round round,
+                              const Arguments&... arguments) {
+  struct Held {
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<State> state;
+  };
+  auto held = std::make_shared<Held>(Held{std::move(backend), nullptr});
+  held->state = std::make_unique<State>(*held->backend, arguments...);
+  return [held, round] {
+    held->backend->begin();
+    round(*held->backend, *held->state);
+    held->backend->end();
+  };
+}
+
 std::vector<Type> allTypes();
 void addRowCases(std::vector<Case>& cases);        // embed, norm, linear, rope
 void addAttentionCases(std::vector<Case>& cases);  // attend
@@ -81,6 +99,7 @@ void addExpertCases(std::vector<Case>& cases);     // moe
 void addHeadCases(std::vector<Case>& cases);       // head
 void addCommitCases(std::vector<Case>& cases);     // commit
 std::vector<BenchCase> benchCases(int threads);
+void addHeadBenches(std::vector<BenchCase>& cases);
 void addCommitBenches(std::vector<BenchCase>& cases);
 
 struct Target {

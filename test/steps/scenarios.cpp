@@ -74,6 +74,15 @@ void askSets(StepRequest& request, const Player& player, int) {
   }
 }
 
+// Three lists, one of them for positions that may not be reported, and positions in none.
+void askLimits(StepRequest& request, const Player& player, int) {
+  const int vocabulary = vocabularyOf(player), length = player.session->length();
+  request.suppress = every(5, 0, vocabulary);
+  request.limits = {{every(3, kPrompt, length), {}, every(7, 0, vocabulary)},
+                    {every(3, kPrompt + 1, length), every(2, 0, vocabulary), {}},
+                    {range(0, kPrompt), {1}, {2, 3}}};
+}
+
 void askLists(StepRequest& request, const Player&, int) {
   request.head.kl = true;
   request.head.list = 5;
@@ -111,9 +120,9 @@ void askNothing(StepRequest& request, const Player&, int) {
 }
 
 void askMixed(StepRequest& request, const Player& player, int round) {
-  const decltype(Scenario::ask) kinds[] = {askBlock, askGuidance, askShadows, askSoft,
-                                           askLists, askSample,   askSets,    askNothing};
-  kinds[player.index % 8](request, player, round);
+  const decltype(Scenario::ask) kinds[] = {askBlock,  askGuidance, askShadows, askSoft,  askLists,
+                                           askSample, askSets,     askNothing, askLimits};
+  kinds[player.index % 9](request, player, round);
 }
 
 }  // namespace
@@ -129,12 +138,13 @@ std::vector<Scenario> scenarios() {
       {"shadows", 1, 1, askShadows},
       {"soft masks", 1, 1, askSoft},
       {"credits and sets", 1, 1, askSets},
+      {"limits", 2, 1, askLimits},
       {"lists, KL, logits", 1, 1, askLists},
       {"sample", 1, 1, askSample},
       {"top-p and top-k", 1, 1, askFilter},
       {"rules", 1, 3, askRule},
       {"nothing queried", 1, 1, askNothing},
-      {"all kinds at once", 8, 2, askMixed},
+      {"all kinds at once", 9, 2, askMixed},
   };
 }
 

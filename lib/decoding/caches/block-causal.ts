@@ -7,8 +7,9 @@ import { sourceRow } from './rows.js';
 
 /**
  * Exact K/V for block-causal models: rows never see later blocks, so only the active block is
- * computed. The first forward of a block also recomputes the block before it, whose tokens are all
- * known by then (for the first block: the prompt). The originals spend a forward of its own on that.
+ * computed. The first forward of a block also computes what was written before it since its last
+ * forward: the end of the block before, known text of a template, at first the prompt. The originals
+ * spend a forward of its own on that.
  * Source: SDAR, `generate.py`; LLaDA2.0 technical report.
  *
  * Refuses (`INVALID_ARGUMENT`) models with full attention, and blocks that cut an attention block
@@ -19,9 +20,12 @@ export function blockCausalCache(): CachePlan {
     refuse(run);
     // The last row of a causal block predicts the token after the block, and no row in it sees it.
     const unused = run.attentionBlock === 1 && run.logitShift === 1 ? 1 : 0;
-    return ({ block, blockForwards, range }) => {
-      const previous = block === 0 ? 0 : run.blocks[block - 1].start;
-      const start = blockForwards === 0 ? previous : sourceRow(run, range.start);
+    const n = run.attentionBlock;
+    return (state) => {
+      const { blockForwards, range } = state; // not `stale`, which a step ahead does not know
+      const source = sourceRow(run, range.start);
+      const first = () => Math.min(source, Math.floor(state.stale / n) * n);
+      const start = blockForwards === 0 ? first() : source;
       const end = Math.max(start + 1, range.end - unused);
       return { rows: { start, end }, visible: range.end };
     };

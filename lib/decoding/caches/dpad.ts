@@ -43,12 +43,13 @@ export function dpad(options: DpadOptions = {}): CachePlan {
   const told = { ...options, ...(options.cache && { cache: factsOf(cache) }) };
   return named('dpad', told, (run) => {
     const rows = cache(run);
+    const { mask } = run.tokens;
     return (state) => {
       const { block, blockForwards, canvas, range } = state;
       const dropped = new Uint8Array(canvas.length);
       for (let i = range.end; i < canvas.length; i++) {
         const kept = uniform(run.seed, block, i, Stream.suffix) < keep(i - range.end);
-        dropped[i] = kept ? 0 : 1;
+        dropped[i] = kept || canvas[i] !== mask ? 0 : 1; // a template may know what follows
       }
       // Rows that an earlier block left out may have no keys yet.
       const fresh = blockForwards === 0 ? { start: range.start, end: canvas.length } : undefined;

@@ -38,3 +38,13 @@ export function without({ rows, visible }: Rows, dropped: Uint8Array, added?: Ra
   const more = seen.filter((position) => position >= (added?.start ?? length));
   return { rows: kept(rows ?? all, more), visible: seen };
 }
+
+/** The first row from `from` on that is not among the rows of a forward. */
+export function computedFrom(from: number, rows: Rows['rows'], length: number): number {
+  if (rows === undefined) return length;
+  if ('start' in rows) return rows.start <= from ? Math.max(from, rows.end) : from;
+  const computed = new Set(rows);
+  let first = from;
+  while (computed.has(first)) first++;
+  return first;
+}
