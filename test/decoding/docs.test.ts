@@ -1,4 +1,4 @@
-/** The examples of docs/decoding and docs/measure run as they stand: all TypeScript of a page is one module. */
+/** The examples of docs run as they stand: all TypeScript of a page is one module. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { join } from 'node:path';
@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const pages = ['decoding', 'measure'].flatMap((part) =>
-  readdirSync(path(`../../docs/${part}`))
+const pages = ['', 'decoding/', 'measure/'].flatMap((folder) =>
+  readdirSync(path(`../../docs/${folder}`))
     .filter((name) => name.endsWith('.md'))
-    .map((name) => `${part}/${name}`),
+    .map((name) => folder + name),
 );
 const library = JSON.stringify(path('../../lib/index.ts'));
 let folder: string;
@@ -38,7 +38,7 @@ function moduleOf(page: string): string {
 test.each(pages)('%s', async (page) => {
   const code = moduleOf(page);
   if (code === '') return; // a page of text and tables
-  const file = join(folder, page.replace('/', '-').replace('.md', '.ts'));
+  const file = join(folder, page.replaceAll('/', '-').replace('.md', '.ts'));
   writeFileSync(file, code);
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {
