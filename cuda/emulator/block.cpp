@@ -105,6 +105,7 @@ void Block::runBlock(const void* args) {
   next = 0;
   waiting = 0;
   counted = 0;
+  arrived.assign((threads + kWarp - 1) / kWarp, 0);
   failure = nullptr;
   alive = static_cast<int>(threads);
   for (unsigned i = 0; i < threads; i++) {
@@ -174,7 +175,10 @@ int Block::barrierCount(const char* file, int line, int predicate) {
   counted += predicate != 0;
   if (++waiting == static_cast<int>(threads)) {
     for (unsigned i = 0; i < threads; i++) {
-      if (fibers[i]->line != line || std::strcmp(fibers[i]->file, file) != 0) reportStuck();
+      const Fiber& other = *fibers[i];
+      const bool here =
+          other.line == line && (other.file == file || std::strcmp(other.file, file) == 0);
+      if (!here) reportStuck();
     }
     releaseAll();
   }
@@ -190,17 +194,20 @@ void Block::warp(unsigned mask, Collective collective, void* lane) {
   me.mask = mask;
   me.collective = collective;
   me.lane = lane;
+  unsigned& here = arrived[first / kWarp];
+  here |= 1u << (me.index.x - first);
+  if ((here & mask) != mask) {  // not the last one: sleep until it has come
+    if (first + kWarp > threads && mask >> (threads - first) != 0)
+      fail("names a lane from " + std::to_string(threads - first) + " on, which does not exist");
+    me.state = Fiber::State::atWarp;
+    wait();
+    return;
+  }
+  here &= ~mask;
   void* lanes[kWarp] = {};
   for (unsigned i = 0; i < kWarp; i++) {
     if (!(mask >> i & 1)) continue;
     const Fiber& other = *fibers[first + i];
-    if (first + i >= threads) fail("names lane " + std::to_string(i) + ", which does not exist");
-    const bool here = &other == &me || other.state == Fiber::State::atWarp;
-    if (!here) {  // not the last one: sleep until it has come
-      me.state = Fiber::State::atWarp;
-      wait();
-      return;
-    }
     if (other.mask != mask || other.collective != collective)
       fail("does another warp operation than thread " + std::to_string(other.index.x));
     lanes[i] = other.lane;
