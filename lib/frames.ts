@@ -32,6 +32,8 @@ export interface Frame {
   readonly committed: Int32Array;
   /** Indices whose token this step took back, ascending. */
   readonly remasked: Int32Array;
+  /** The first so many tokens of the answer are as no later step will change them. */
+  readonly stable: number;
   /** Counts from 0; so does `block`. */
   readonly step: number;
   readonly block: number;
@@ -76,6 +78,7 @@ export class Replay {
     edited = [],
     remasked = [],
     splice,
+    stable,
   }: TraceStep): Frame {
     const view = this.#view;
     const start = view.prompt.length;
@@ -107,6 +110,7 @@ export class Replay {
       masked,
       committed: indices(written.map(([position]) => position)),
       remasked: indices(remasked),
+      stable: Math.min(stable, tokens.length),
       step,
       block,
       blocks: Math.max(view.blocks, block + 1),

@@ -293,7 +293,11 @@ class Denoiser {
   }
 
   /** Brings sessions, trace and counters up to date. @param native the session has it already */
-  #record({ step, block }: StepState, outcome: Outcome, native = false): void {
+  #record(
+    { step, block, range }: StepState,
+    outcome: Omit<Outcome, 'stable'>,
+    native = false,
+  ): void {
     const { written, splice } = outcome;
     const { length } = this.#canvas;
     if (splice !== undefined) {
@@ -310,7 +314,18 @@ class Denoiser {
     if (forwarded) this.#forwarded++;
     this.#step++;
     const { mask } = this.#plan.run.tokens;
-    this.#emit(traceStep(step, block, outcome, length, mask));
+    const stable = this.#stable(range);
+    this.#emit(traceStep(step, block, { ...outcome, stable }, length, mask));
+  }
+
+  /** How much of the answer is known up to its first mask, and safe from those who revise. */
+  #stable({ start }: Range): number {
+    const { run, revises, revisesAll } = this.#plan;
+    if (revisesAll) return 0;
+    const answer = this.#answer();
+    const mask = answer.indexOf(run.tokens.mask);
+    const known = mask < 0 ? answer.length : mask;
+    return revises ? Math.max(0, Math.min(known, start - run.prompt)) : known;
   }
 
   #answer(): Int32Array {

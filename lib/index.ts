@@ -21,6 +21,7 @@ export type {
 } from './native.js';
 
 export { generate } from './generate.js';
+export { Batch, type BatchForward, type BatchOptions } from './batch.js';
 export { compare, type CompareOptions, type Comparison } from './measure/compare.js';
 export type { Frame } from './frames.js';
 export { Generation, type GenerationResult } from './generation.js';

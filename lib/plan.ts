@@ -9,7 +9,7 @@ import { refuseCombinations } from './decoding/combine.js';
 import { dream } from './decoding/dream.js';
 import { fixedLength } from './decoding/length.js';
 import { leftToRight, lowConfidence } from './decoding/low-confidence.js';
-import { factsOf } from './decoding/named.js';
+import { factsOf, isNamed } from './decoding/named.js';
 import { withPreset, type PresetName } from './decoding/presets.js';
 import type { SoftMaskParameters } from './decoding/soft-masking.js';
 import { threshold } from './decoding/threshold.js';
@@ -239,8 +239,10 @@ export interface Plan {
   view: AnswerView;
   forward: ForwardPlan;
   decode: DecodePolicy;
-  /** Whether the decoder may take tokens back or edit them. */
+  /** Whether the decoder may take tokens back or edit them, in the active block. */
   revises: boolean;
+  /** Whether anything else may, anywhere in the answer. */
+  revisesAll: boolean;
   cache: CachePolicy;
   adapt: AdaptPolicy | undefined;
   length: LengthPolicy;
@@ -299,6 +301,11 @@ export function planOf(model: GenerationModel, prompt: Prompt, settings: Setting
     },
     decode,
     revises: run.policies.decode.traits.includes('revises'),
+    revisesAll: settings.refine.some(
+      (refinement, i) =>
+        refine[i].revise !== undefined &&
+        (!isNamed(refinement) || factsOf(refinement).traits.includes('revises')),
+    ),
     cache: cache(run),
     adapt: adapt?.(run),
     length,

@@ -28,6 +28,8 @@ export interface TraceStep {
   edited?: Entry[];
   /** Positions whose token was taken back. Left out if there are none. */
   remasked?: number[];
+  /** Positions of the answer, from its first on, that no later step changes. */
+  stable: number;
   /** Afterwards, `remove` positions from `at` on made room for `tokens`. */
   splice?: { at: number; remove: number; tokens: number[] };
   /** Of all forwards, if there were any. */
@@ -61,13 +63,14 @@ export interface Outcome {
   forwards: readonly (readonly Forward[])[];
   /** In their place: made in advance. */
   reused?: Forward;
+  stable: number;
 }
 
 /** @param length of the canvas before the splice */
 export function traceStep(
   step: number,
   block: number,
-  { written, splice, forwards, reused }: Outcome,
+  { written, splice, forwards, reused, stable }: Outcome,
   length: number,
   mask: number,
 ): TraceStep {
@@ -88,6 +91,7 @@ export function traceStep(
     committed: entries(committed),
     ...(edited.length > 0 && { edited: entries(edited) }),
     ...(remasked.length > 0 && { remasked: remasked.map(({ position }) => position) }),
+    stable,
     ...(splice && { splice: { ...splice, tokens: [...splice.tokens] } }),
     ...(forwards.length > 0 && { timing: total(forwards.map(([{ result }]) => result.timing)) }),
   };

@@ -63,3 +63,8 @@ export function factsOf(policy: (...args: never[]) => unknown): PolicyFacts {
   const known = (policy as { [facts]?: PolicyFacts })[facts];
   return known ?? { name: policy.name || 'anonymous', options: undefined, traits: [] };
 }
+
+/** Whether the library made it, so that its traits say all there is to know. */
+export function isNamed(policy: (...args: never[]) => unknown): boolean {
+  return facts in policy;
+}
