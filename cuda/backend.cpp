@@ -69,7 +69,7 @@ Backend::Limits CudaBackend::limits() const { return {kLargestHead, kMostExperts
 MemoryPtr CudaBackend::alloc(size_t floats, const Memory* source) {
   auto memory = std::make_unique<DeviceMemory>();
   const size_t bytes = floats * sizeof(float);
-  memory->buffer = DeviceBuffer(driver, bytes, "memory of a session or a model");
+  memory->buffer = DeviceBuffer(driver, bytes, "a session, or the activations of a step");
   memory->data = memory->buffer.as<float>();
   memory->count = floats;
   if (bytes == 0) return memory;

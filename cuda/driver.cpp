@@ -11,9 +11,9 @@ Buffer<where>::Buffer(std::shared_ptr<Driver> on, size_t bytes, const std::strin
   constexpr bool device = where == Where::device;
   start = device ? driver->allocate(bytes) : driver->allocatePinned(bytes);
   if (start) return;
-  const std::string needs = what + " needs " + std::to_string(bytes) + " bytes";
-  if (!device) throw Error(Code::outOfMemory, "out of pinned host memory: " + needs);
-  throw Error(Code::outOfMemory, "out of memory on " + driver->facts().name + ": " + needs + ", " +
+  const std::string needed = std::to_string(bytes) + " bytes are needed for " + what;
+  if (!device) throw Error(Code::outOfMemory, "out of pinned host memory: " + needed);
+  throw Error(Code::outOfMemory, "out of memory on " + driver->facts().name + ": " + needed + ", " +
                                      std::to_string(driver->freeBytes()) + " are free");
 }
 

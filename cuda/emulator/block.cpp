@@ -26,11 +26,6 @@ Block::Block(const cuda::EmulatorOptions& options) : options(options) {
   written.resize(memory.size());
   if (options.races) races = std::make_unique<Races>(memory.size());
   stacks = static_cast<std::byte*>(::operator new(kStack * kMaxThreads, std::align_val_t{64}));
-  for (unsigned i = 0; i < kMaxThreads; i++) {
-    fibers.push_back(std::make_unique<Fiber>());
-    fibers.back()->index = {i, 0, 0};
-    std::memcpy(stacks + i * kStack, &kCanary, sizeof kCanary);
-  }
 }
 
 Block::~Block() { ::operator delete(stacks, std::align_val_t{64}); }
@@ -56,6 +51,13 @@ void Block::run(const KernelInfo& info, const cuda::Launch& launch, const void* 
          std::to_string(info.argumentBytes));
   if (!grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
     fail("launched with an impossible grid of (" + text(grid) + ") blocks");
+  // Only the fibers that some launch needs: most of the stacks' memory is never touched.
+  while (fibers.size() < threads) {
+    const size_t i = fibers.size();
+    fibers.push_back(std::make_unique<Fiber>());
+    fibers.back()->index = {static_cast<unsigned>(i), 0, 0};
+    std::memcpy(stacks + i * kStack, &kCanary, sizeof kCanary);
+  }
   theBlock = this;
   for (unsigned z = 0; z < grid.z; z++)
     for (unsigned y = 0; y < grid.y; y++)

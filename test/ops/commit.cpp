@@ -80,10 +80,10 @@ void append(Output& output, const CommitItem& item) {
   output.exact.insert(output.exact.end(), canvas.begin(), canvas.end());
 }
 
-Output runRules(Backend& backend, Score score, Select select) {
+Output runRules(Backend& backend, Score score, Select select, const std::vector<int>& sizes) {
   Random random(static_cast<uint64_t>(score) * 16 + static_cast<uint64_t>(select));
   Output output;
-  for (int rows : {1, 2, 33, 64, 300, 700}) {
+  for (int rows : sizes) {
     std::vector<Given> sessions;
     size_t all = 0;
     for (int s = 0; s < 3; s++) {
@@ -235,9 +235,17 @@ void addCommitCases(std::vector<Case>& cases) {
     for (const auto& [select, selectName] : selections) {
       cases.push_back({std::string("commit ") + selectName + " by " + scoreName, 0, false,
                        [score = score, select = select](Backend& backend) {
-                         return runRules(backend, score, select);
+                         return runRules(backend, score, select, {1, 2, 33, 64, 300, 700});
                        }});
     }
+  }
+  // More than a tile of the card's sort: several, the last one not full.
+  for (const Select select : {Select::topK, Select::factor}) {
+    cases.push_back(
+        {std::string("commit of 5000 rows, ") + (select == Select::topK ? "top-k" : "factor"), 0,
+         false, [select](Backend& backend) {
+           return runRules(backend, Score::probability, select, {1025, 5000});
+         }});
   }
   cases.push_back({"commit after a head", 0, false, runWithHead});
 }

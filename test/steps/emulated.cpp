@@ -110,8 +110,9 @@ void checkTooSmall(Tally& tally, const std::string& path, const Needs& needs) {
   const size_t before = driver->freeBytes();
   const std::string message = shortage([&] { loadOn(path, backendOn(driver)); });
   const std::string what = path + ": a model that is too large for the card gave: " + message;
-  tally.hold(has(message, "needs " + std::to_string(needs.weights) + " bytes, " +
-                              std::to_string(needs.weights - 256) + " are free"),
+  tally.hold(has(message, std::to_string(needs.weights) +
+                              " bytes are needed for the weights of the model, " +
+                              std::to_string(needs.weights - 256) + " are free. "),
              what);
   tally.hold(has(message, "device 'cuda:1' (Roomy Card, 8.0 GiB free)") &&
                  !has(message, "cuda:2") && has(message, "device 'cpu'"),
@@ -156,9 +157,9 @@ void checkSession(Tally& tally, const std::string& path, const Needs& needs) {
   const std::string mark = "room for a session of ";
   const size_t at = message.find(mark);
   const int length = at == std::string::npos ? 0 : std::atoi(message.c_str() + at + mark.size());
-  tally.hold(
-      length >= 32 && has(message, "needs ") && has(message, std::to_string(before) + " are free"),
-      path + ": a session that is too long gave: " + message);
+  tally.hold(length >= 32 && has(message, " bytes are needed for a session") &&
+                 has(message, std::to_string(before) + " are free"),
+             path + ": a session that is too long gave: " + message);
   tally.hold(driver->freeBytes() == before, path + ": a session that failed keeps device memory");
   if (length < 32) return;
   // The whole length, but few rows a step, which the emulator computes in a reasonable time.
