@@ -63,7 +63,8 @@ std::string Api::text(CUresult result) const {
 
 void Api::check(CUresult result, const char* call) const {
   if (result == CUDA_SUCCESS) return;
-  throw Error(Code::internal, std::string("CUDA: ") + call + " failed: " + text(result));
+  const Code code = result == CUDA_ERROR_OUT_OF_MEMORY ? Code::outOfMemory : Code::internal;
+  throw Error(code, std::string("CUDA: ") + call + " failed: " + text(result));
 }
 
 const Api& api() {

@@ -17,8 +17,8 @@ class Arena {
     std::byte* host = nullptr;  // mirrored only
   };
 
-  Arena(std::shared_ptr<Driver> driver, const char* what, bool mirrored)
-      : driver(std::move(driver)), what(what), mirrored(mirrored) {}
+  // Takes a first piece at once. OUT_OF_MEMORY
+  Arena(std::shared_ptr<Driver> driver, const char* what, bool mirrored);
 
   void clear();                  // everything handed out is void
   Place take(size_t bytes);      // aligned to 256 bytes

@@ -31,11 +31,8 @@ constexpr int kTilesOfSplit = 2;
 constexpr int kMostSplits = 16;
 
 const AttentionKernel& kernelFor(int headDim) {
-  if (headDim % 2 != 0 || headDim > kLargestHead)
-    throw Error(Code::unsupportedArchitecture,
-                "heads of " + std::to_string(headDim) +
-                    " columns: device cuda has kernels for even numbers up to " +
-                    std::to_string(kLargestHead) + "; use device cpu");
+  if (headDim % 2 != 0 || headDim > kLargestHead)  // loading refuses such models: see limits()
+    throw Error(Code::internal, "no kernel has heads of " + std::to_string(headDim) + " columns");
   return *std::find_if(std::begin(kKernels), std::end(kKernels),
                        [&](const AttentionKernel& k) { return headDim <= k.columns; });
 }

@@ -4,6 +4,7 @@
 
 #include "../native/error.h"
 #include "../native/model/model.h"
+#include "attention.h"
 #include "devices.h"
 
 namespace lacuna::cuda {
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kGraphs = 16;  // kept per backend
 constexpr size_t kArgumentAlign = 16;
+constexpr size_t kTickets = 1 << 16;
 
 struct DeviceMemory : Memory {
   DeviceBuffer buffer;
@@ -42,7 +44,10 @@ CudaBackend::CudaBackend(std::shared_ptr<Driver> on)
       working(driver, "the working memory of a step", false),
       staging(driver, "the input of a step", true),
       fetching(driver, "the results of a step", true),
-      resolved(64) {}
+      resolved(64),
+      tickets(driver, kTickets * sizeof(int32_t), "the counters of products") {
+  stream->zero(tickets.as(), tickets.size());
+}
 
 CudaBackend::~CudaBackend() = default;
 
@@ -52,10 +57,19 @@ std::string CudaBackend::layout() const {
   return "cuda " + std::to_string(facts().index) + " " + facts().name;
 }
 
+std::vector<Backend::Other> CudaBackend::others() const {
+  std::vector<Other> list;
+  for (const Driver::Neighbour& card : driver->neighbours())
+    list.push_back({"cuda:" + std::to_string(card.index), card.name, card.freeBytes});
+  return list;
+}
+
+Backend::Limits CudaBackend::limits() const { return {kLargestHead, kMostExperts}; }
+
 MemoryPtr CudaBackend::alloc(size_t floats, const Memory* source) {
   auto memory = std::make_unique<DeviceMemory>();
   const size_t bytes = floats * sizeof(float);
-  memory->buffer = DeviceBuffer(driver, bytes, "memory of a session or a model");
+  memory->buffer = DeviceBuffer(driver, bytes, "a session, or the activations of a step");
   memory->data = memory->buffer.as<float>();
   memory->count = floats;
   if (bytes == 0) return memory;
@@ -92,11 +106,13 @@ void CudaBackend::begin() {
   ropeCosines = nullptr;
   headResult = nullptr;
   commitBatch = nullptr;
+  canvases.clear();
   preparedOf = {};
   linearMemory = {};
   attendMemory = {};
   moeMemory = {};
   uploader.reset();
+  reserved.reset();
   times = {};
 }
 
@@ -170,9 +186,10 @@ void CudaBackend::end() {
   stream->wait();
   for (const Fetched& f : fetched) std::memcpy(f.target, f.host, f.bytes);
   addTimes();
-  finishHead();
-  finishCommit();
   for (Arena* arena : {&working, &staging, &fetching}) arena->settle();
+  finishHead();
+  for (Canvas* canvas : canvases) canvas->stale = {};
+  finishCommit();
 }
 
 void CudaBackend::run() {

@@ -34,6 +34,10 @@ class CudaBackend final : public Backend {
   MemoryPtr alloc(size_t floats, const Memory* source) override;
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override;
   uint64_t weightBytes(const TensorView& view, Use use) const override;
+  void reserve(uint64_t bytes) override;
+  uint64_t freeBytes() const override { return driver->freeBytes(); }
+  std::vector<Other> others() const override;
+  Limits limits() const override;
   void begin() override;
   void end() override;
   // From step to step a decoder reports fewer and fewer rows: some of these steps shall be one
@@ -42,7 +46,7 @@ class CudaBackend final : public Backend {
   Timing timing() const override { return times; }
 
   void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
-             std::span<const SoftRow> soft) override;
+             std::span<const SoftRow> soft, std::span<const Segment> segments) override;
   void norm(Tensor y, Tensor x, const Weight& scale, float eps,
             std::span<const int32_t> rows) override;
   void linear(Tensor y, Tensor x, const Weight& w, const Weight* bias, Epilogue epilogue) override;
@@ -148,11 +152,13 @@ class CudaBackend final : public Backend {
   Kernel resolve(const char* kernel);
   void run();
   void addTimes();
+  std::shared_ptr<std::byte> weightMemory(size_t bytes, const std::string& name);
   // Called by end() with the results in host memory: head.cpp and commit.cpp. What they complete:
   HeadResult* headResult = nullptr;
   CommitBatch* commitBatch = nullptr;
   void finishHead();
   void finishCommit();
+  void follow(std::span<Canvas* const> canvases);
   const float* ropeTable(std::span<const int32_t> positions, const Rope& rope);
 
   const std::shared_ptr<Driver> driver;
@@ -219,13 +225,20 @@ class CudaBackend final : public Backend {
     Reused logits, expert, weight, slotOf, source, present, work, workCount, hidden, out;
   };
   MoeMemory moeMemory;
-  DeviceBuffer tickets;  // of products whose sums are split: zeros between launches
+  const DeviceBuffer tickets;     // of products whose sums are split: zeros between launches
+  std::vector<Canvas*> canvases;  // that this step reads or writes
+  std::vector<Canvas*> segmentCanvases;
+  std::vector<CanvasEdit> canvasEdits;
+  std::vector<TokenRow> tokenRows;
   std::vector<SoftEntry> softEntries;
-  std::vector<int32_t> softTokens, hardTokens;
+  std::vector<int32_t> softTokens;
   std::vector<float> softWeights;
 
-  // What uploads need: threads and pinned memory, gone when the first step begins.
+  // What uploads need, gone when the first step begins: threads and pinned memory, and the weights'
+  // memory, which the weights hold as well.
   std::shared_ptr<struct Uploader> uploader;
+  std::shared_ptr<DeviceBuffer> reserved;
+  size_t reservedUsed = 0;
 
   // What the verbs of each file keep from step to step, defined there.
   std::shared_ptr<struct AttendState> attendState;

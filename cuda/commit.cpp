@@ -1,9 +1,9 @@
-// commit: rules run where the head left its statistics, and say which rows they take. The tokens go
-// to the canvases when end() has both: canvases are on the host, where the next step stages its
-// tokens from.
+// commit: rules run where the head left its statistics, write the canvases of the card, and say
+// which rows they took, from which end() writes those of the host.
 #include "commit.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "backend.h"
 #include "head_state.h"
@@ -13,6 +13,7 @@ namespace lacuna::cuda {
 struct CommitState {
   std::vector<CommitWork> work;  // (items)
   std::vector<int32_t> written;  // (rows of all items)
+  std::vector<Canvas*> canvases;
 };
 
 namespace {
@@ -43,14 +44,19 @@ void CudaBackend::commit(CommitBatch& batch) {
   commitBatch = &batch;
   s.work.clear();
   const HeadOutput out = headResult ? headState->out : HeadOutput{};
-  size_t rows = 0;
-  for (const CommitItem& item : batch.items) rows += item.positions.size();
+  const auto ranksOf = [](const CommitItem& item) { return std::bit_ceil(item.positions.size()); };
+  size_t rows = 0, ranked = 0;
+  s.canvases.clear();
+  for (const CommitItem& item : batch.items) {
+    rows += item.positions.size();
+    ranked += ranksOf(item);
+    s.canvases.push_back(item.canvas);
+  }
   s.written.resize(rows);
   if (rows == 0) return;
+  follow(s.canvases);
   int32_t* written = fetch(std::span(s.written));
-  uint64_t* keys = scratch<uint64_t>(rows);
-  int32_t* order = scratch<int32_t>(rows);
-  double* ranked = scratch<double>(rows);
+  CommitRank* ranks = scratch<CommitRank>(ranked);
   for (const CommitItem& item : batch.items) {
     const size_t n = item.positions.size();
     // Statistics of this step are on the card, others are sent there.
@@ -64,18 +70,16 @@ void CudaBackend::commit(CommitBatch& batch) {
     w.margin = statistics(item.head->margin, out.margin);
     w.entropy = statistics(item.head->entropy, out.entropy);
     w.positions = stage(item.positions);
-    w.canvas = stage(std::span<const int32_t>(item.canvas));
+    // Without a copy that lasts, one for this step.
+    w.canvas = item.canvas->copy ? item.canvas->copy
+                                 : const_cast<int32_t*>(stage(std::span(item.canvas->tokens())));
     w.bias = item.rule.bias.empty() ? nullptr : stage(item.rule.bias);
-    w.keys = keys;
-    w.order = order;
-    w.ranked = ranked;
+    w.ranks = ranks;
     w.written = written;
     w.count = static_cast<int32_t>(n);
     w.mask = item.mask;
     s.work.push_back(w);
-    keys += n;
-    order += n;
-    ranked += n;
+    ranks += ranksOf(item);
     written += n;
   }
   const CommitArguments arguments{stage(std::span<const CommitWork>(s.work))};
@@ -91,7 +95,7 @@ void CudaBackend::finishCommit() {
     for (size_t i = 0; i < item.positions.size(); i++) {
       if (!*written++) continue;
       const int32_t position = item.positions[i];
-      item.canvas[static_cast<size_t>(position)] = item.head->token[item.first + i];
+      item.canvas->follow(position, item.head->token[item.first + i]);
       item.committed.push_back(position);
     }
     std::sort(item.committed.begin(), item.committed.end());

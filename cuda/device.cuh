@@ -184,4 +184,15 @@ DEVICE T blockSum(T value, Shared<T> work) {
   return warpSum(total);
 }
 
+// The largest value, likewise.
+template <class T>
+DEVICE T blockMax(T value, Shared<T> work) {
+  value = warpMax(value);
+  __syncthreads();
+  if (lane() == 0) work[warp()] = value;
+  __syncthreads();
+  const int warps = static_cast<int>(blockDim.x + 31) / 32;
+  return warpMax(static_cast<T>(work[lane() < warps ? lane() : 0]));
+}
+
 }  // namespace lacuna::cuda

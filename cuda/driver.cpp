@@ -4,31 +4,26 @@
 
 namespace lacuna::cuda {
 
-DeviceBuffer::DeviceBuffer(std::shared_ptr<Driver> on, size_t bytes, const std::string& what)
+template <Where where>
+Buffer<where>::Buffer(std::shared_ptr<Driver> on, size_t bytes, const std::string& what)
     : driver(std::move(on)), bytes(bytes) {
   if (bytes == 0) return;
-  start = driver->allocate(bytes);
+  constexpr bool device = where == Where::device;
+  start = device ? driver->allocate(bytes) : driver->allocatePinned(bytes);
   if (start) return;
-  throw Error(Code::outOfMemory, "out of memory on " + driver->facts().name + ": " + what +
-                                     " needs " + std::to_string(bytes) + " bytes, " +
+  const std::string needed = std::to_string(bytes) + " bytes are needed for " + what;
+  if (!device) throw Error(Code::outOfMemory, "out of pinned host memory: " + needed);
+  throw Error(Code::outOfMemory, "out of memory on " + driver->facts().name + ": " + needed + ", " +
                                      std::to_string(driver->freeBytes()) + " are free");
 }
 
-DeviceBuffer::~DeviceBuffer() {
-  if (start) driver->release(start);
+template <Where where>
+Buffer<where>::~Buffer() {
+  if (!start) return;
+  where == Where::device ? driver->release(start) : driver->releasePinned(start);
 }
 
-PinnedBuffer::PinnedBuffer(std::shared_ptr<Driver> on, size_t bytes)
-    : driver(std::move(on)), bytes(bytes) {
-  if (bytes == 0) return;
-  start = driver->allocatePinned(bytes);
-  if (start) return;
-  throw Error(Code::outOfMemory,
-              "out of memory: " + std::to_string(bytes) + " bytes of pinned host memory asked for");
-}
-
-PinnedBuffer::~PinnedBuffer() {
-  if (start) driver->releasePinned(start);
-}
+template class Buffer<Where::device>;
+template class Buffer<Where::pinned>;
 
 }  // namespace lacuna::cuda

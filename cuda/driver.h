@@ -70,6 +70,13 @@ class Driver {
   virtual ~Driver() = default;
   virtual const Facts& facts() const = 0;
   virtual size_t freeBytes() const = 0;
+  // The machine's other cards that models can run on, as far as they have memory free.
+  struct Neighbour {
+    int index = 0;
+    std::string name;
+    size_t freeBytes = 0;
+  };
+  virtual std::vector<Neighbour> neighbours() const = 0;
 
   // nullptr when there is not enough. Multiples of 256; contents are undefined.
   virtual void* allocate(size_t bytes) = 0;
@@ -82,15 +89,17 @@ class Driver {
   virtual std::unique_ptr<Stream> makeStream() = 0;
 };
 
-// Device memory that goes back with its owner.
-class DeviceBuffer {
+// Memory of a driver that goes back with its owner: of the device, or pinned on the host.
+enum class Where { device, pinned };
+template <Where where>
+class Buffer {
  public:
-  DeviceBuffer() = default;
-  // Throws OUT_OF_MEMORY naming `what`, the bytes needed and those that are free.
-  DeviceBuffer(std::shared_ptr<Driver> driver, size_t bytes, const std::string& what);
-  ~DeviceBuffer();
-  DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+  Buffer() = default;
+  // Throws OUT_OF_MEMORY naming `what`, the bytes needed and, of a device, those that are free.
+  Buffer(std::shared_ptr<Driver> driver, size_t bytes, const std::string& what);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
     swap(other);
     return *this;
   }
@@ -102,7 +111,7 @@ class DeviceBuffer {
   size_t size() const { return bytes; }
 
  private:
-  void swap(DeviceBuffer& other) noexcept {
+  void swap(Buffer& other) noexcept {
     driver.swap(other.driver);
     std::swap(start, other.start);
     std::swap(bytes, other.bytes);
@@ -111,40 +120,20 @@ class DeviceBuffer {
   void* start = nullptr;
   size_t bytes = 0;
 };
+using DeviceBuffer = Buffer<Where::device>;
+using PinnedBuffer = Buffer<Where::pinned>;
 
-// The same of pinned host memory.
-class PinnedBuffer {
- public:
-  PinnedBuffer() = default;
-  PinnedBuffer(std::shared_ptr<Driver> driver, size_t bytes);
-  ~PinnedBuffer();
-  PinnedBuffer(PinnedBuffer&& other) noexcept { swap(other); }
-  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-
-  std::byte* data() const { return static_cast<std::byte*>(start); }
-  size_t size() const { return bytes; }
-
- private:
-  void swap(PinnedBuffer& other) noexcept {
-    driver.swap(other.driver);
-    std::swap(start, other.start);
-    std::swap(bytes, other.bytes);
-  }
-  std::shared_ptr<Driver> driver;
-  void* start = nullptr;
-  size_t bytes = 0;
-};
+extern template class Buffer<Where::device>;
+extern template class Buffer<Where::pinned>;
 
 // The emulator as a card. Only programs that link the emulator have it.
 struct EmulatorOptions {
   enum class Order { forward, backward, shuffled };
-  Order order = Order::forward;    // in which the threads of a block run
-  bool races = false;              // looks for races in shared memory, which takes time
-  size_t sharedBytes = 99 * 1024;  // of a block: as RTX 30 to 50
-  size_t totalBytes = size_t{4} << 30;
+  Order order = Order::forward;               // in which the threads of a block run
+  bool races = false;                         // looks for races in shared memory, which takes time
+  size_t sharedBytes = 99 * 1024;             // of a block: as RTX 30 to 50
+  size_t totalBytes = size_t{4} << 30;        // of device memory
+  std::vector<Driver::Neighbour> neighbours;  // as if there were such cards
 };
 std::shared_ptr<Driver> makeEmulator(const EmulatorOptions& options = {});
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api.h"
+#include "devices.h"
 #include "modules.h"
 
 namespace lacuna::cuda {
@@ -171,6 +172,15 @@ class CudaDriver final : public Driver {
     size_t free = 0, total = 0;
     LACUNA_CHECK(cuMemGetInfo, &free, &total);
     return free;
+  }
+
+  std::vector<Neighbour> neighbours() const override {
+    std::vector<Neighbour> list;
+    for (const Card& other : findCards().list) {
+      if (other.problem.empty() && other.index != card.index)
+        list.push_back({other.index, other.facts.name, other.freeBytes});
+    }
+    return list;
   }
 
   void* allocate(size_t bytes) override {

@@ -1,4 +1,4 @@
-// Rows of a matrix to f32: token embeddings, soft masks blended in.
+// Canvases, and rows of a matrix to f32: token embeddings, soft masks blended in.
 #include "embed.h"
 #include "matrix.cuh"
 
@@ -109,13 +109,21 @@ DEVICE float4 softElements(const EmbedArguments& a, const SoftEntry& soft, int c
 
 }  // namespace
 
+KERNEL(editCanvas, kEmbedThreads, EditArguments) {
+  const int i = static_cast<int>(blockIdx.x * kEmbedThreads + threadIdx.x);
+  if (i >= a.count) return;
+  const CanvasEdit edit = a.edits[i];
+  if (edit.place) *edit.place = edit.token;
+}
+
 // A block per row.
 KERNEL(embedRows, kEmbedThreads, EmbedArguments) {
   const int block = static_cast<int>(blockIdx.x);
   const bool isSoft = block >= a.count;
   const SoftEntry soft = isSoft ? a.soft[block - a.count] : SoftEntry{};
   const int row = isSoft ? soft.row : block;
-  const int token = isSoft ? 0 : a.tokens[row];
+  const TokenRow own = isSoft ? TokenRow{} : a.rows[row];
+  const int token = own.place ? *own.place : own.token;
   if (token < 0) return;
   float* out = a.x + static_cast<int64_t>(row) * a.w.cols;
   for (int c = 4 * static_cast<int>(threadIdx.x); c < a.w.cols; c += 4 * kEmbedThreads) {

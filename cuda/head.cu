@@ -56,18 +56,6 @@ KERNEL(headLines, kHeadThreads, HeadLinesArguments) {
 
 // ---- After -------------------------------------------------------------------------------------
 
-constexpr int kHeadWarps = kHeadThreads / 32;
-
-// The largest over the block, in every thread. `work` is kHeadWarps values.
-template <class T>
-DEVICE T blockMax(T value, Shared<T> work) {
-  value = warpMax(value);
-  __syncthreads();  // work may still be read from an earlier one
-  if (lane() == 0) work[warp()] = value;
-  __syncthreads();
-  return warpMax(static_cast<T>(work[lane() % kHeadWarps]));
-}
-
 struct Merge {
   const HeadMergeArguments& a;
   const HeadRowWork& row;
@@ -201,9 +189,9 @@ DEVICE void writeToken(const Merge& m, uint64_t choice, uint64_t kept) {
 
 // A block per row: its parts, in an order that is always the same.
 KERNEL(headMerge, kHeadThreads, HeadMergeArguments) {
-  SHARED(float, floats, kHeadWarps);
+  SHARED(float, floats, kHeadThreads / 32);
   SHARED(double, doubles, 32);
-  SHARED(uint64_t, keys, kHeadWarps);
+  SHARED(uint64_t, keys, kHeadThreads / 32);
   const HeadRowWork& row = a.head.rows[blockIdx.x];
   if (row.index < 0) return;
   Merge m{a, row, a.head.options[row.options]};

@@ -8,8 +8,6 @@
 namespace lacuna::cuda {
 namespace {
 
-constexpr int kTickets = 1 << 16;
-
 unsigned count(int n) { return static_cast<unsigned>(n); }
 
 }  // namespace
@@ -60,10 +58,6 @@ void CudaBackend::multiply(Verb verb, const CudaWeight& w, const GemmPlan& plan,
   a.splits = plan.splits;
   a.stages = plan.stages;
   if (plan.splits > 1) {
-    if (tickets.size() == 0) {
-      tickets = DeviceBuffer(driver, kTickets * sizeof(int32_t), "the counters of products");
-      stream->zero(tickets.as(), tickets.size());
-    }
     a.tickets = tickets.as<int32_t>();
     const size_t blocks = size_t{plan.grid.x} * plan.grid.y * plan.grid.z;
     a.partial =

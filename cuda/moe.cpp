@@ -86,9 +86,7 @@ void CudaBackend::moe(Tensor y, Tensor x, const Experts& experts) {
   if (y.rows == 0) return;
   const int count = static_cast<int>(experts.router->rows);
   if (count > kMostExperts)
-    throw Error(Code::unsupportedArchitecture,
-                std::to_string(count) + " experts in a layer: device cuda takes up to " +
-                    std::to_string(kMostExperts) + "; use device cpu");
+    throw Error(Code::internal, "no kernel groups " + std::to_string(count) + " experts");
   const CudaWeight& gate = cudaWeight(*experts.gate);
   const CudaWeight& up = cudaWeight(*experts.up);
   const CudaWeight& down = cudaWeight(*experts.down);

@@ -69,14 +69,12 @@ KERNEL(ropeTable, kNormThreads, RopeTableArguments) {
                                        static_cast<float>(sin(angle) * a.magnitude));
 }
 
-// One thread per pair.
+// One thread per pair; blocks (row, pairs of a row).
 KERNEL(ropeRows, kNormThreads, RopeArguments) {
-  const int64_t i =
-      static_cast<int64_t>(blockIdx.x) * kNormThreads + static_cast<int64_t>(threadIdx.x);
-  const int perRow = a.heads * a.half;
-  if (i >= static_cast<int64_t>(a.count) * perRow) return;
-  const int64_t row = i / perRow;
-  const int head = static_cast<int>(i % perRow) / a.half, p = static_cast<int>(i % perRow) % a.half;
+  const int i = static_cast<int>(blockIdx.y) * kNormThreads + static_cast<int>(threadIdx.x);
+  if (i >= a.heads * a.half) return;
+  const int64_t row = blockIdx.x;
+  const int head = i / a.half, p = i % a.half;
   const float2 turn = as<const float2>(a.table)[row * a.half + p];
   float* v = a.x + (row * a.heads + head) * a.headDim;
   float* first = v + (a.interleaved ? 2 * p : p);

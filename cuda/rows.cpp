@@ -70,8 +70,8 @@ void CudaBackend::rope(Tensor x, int headDim, std::span<const int32_t> positions
   a.headDim = headDim;
   a.half = rope.dims / 2;
   a.interleaved = rope.interleaved;
-  const int64_t pairs = int64_t{a.count} * a.heads * a.half;
-  launch(Verb::rope, "ropeRows", {blocks(pairs, kNormThreads)}, kNormThreads, 0, a);
+  const Grid grid{static_cast<unsigned>(a.count), blocks(int64_t{a.heads} * a.half, kNormThreads)};
+  launch(Verb::rope, "ropeRows", grid, kNormThreads, 0, a);
 }
 
 }  // namespace lacuna::cuda

@@ -9,10 +9,11 @@ namespace lacuna::cuda {
 
 // A weight in device memory.
 struct CudaWeight : Weight {
-  DeviceBuffer memory;
-  Matrix matrix{};  // all uses but vector; experts: the first of `depth`
-  int format = 0;   // which of the products' kernels: see gemm_plan.h
-  const float* vector() const { return memory.as<float>(); }  // Use::vector: (cols)
+  std::shared_ptr<std::byte> memory;  // device: of its own, or a part of the model's
+  Matrix matrix{};                    // all uses but vector; experts: the first of `depth`
+  int format = 0;                     // which of the products' kernels: see gemm_plan.h
+  // Use::vector: (cols)
+  const float* vector() const { return reinterpret_cast<const float*>(memory.get()); }
   // Terms of the activations that it meets.
   int terms() const { return use == Use::precise && matrix.element != Element::f32 ? 2 : 1; }
 };

@@ -15,14 +15,16 @@ namespace {
 
 constexpr size_t kUploadBytes = size_t{8} << 20;  // of a buffer
 
+size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
 // Where the factors of the rows begin, and the whole size of a weight.
 size_t scalesAt(const Matrix& layout, int64_t depth) {
-  return (static_cast<size_t>(layout.matrixBytes * depth) + 255) / 256 * 256;
+  return aligned(static_cast<size_t>(layout.matrixBytes * depth));
 }
 size_t residentBytes(const TensorView& view, const Matrix& layout) {
   size_t bytes = scalesAt(layout, view.depth);
   if (hasRowScale(view.type)) {
-    bytes += static_cast<size_t>(view.depth * layout.strips * kStripRows) * sizeof(float);
+    bytes += aligned(static_cast<size_t>(view.depth * layout.strips * kStripRows) * sizeof(float));
   }
   return bytes;
 }
@@ -38,8 +40,9 @@ struct Uploader {
   uint8_t* buffer(size_t bytes) {
     which = 1 - which;
     PinnedBuffer& pinned = buffers[which];
-    if (pinned.size() < bytes) pinned = PinnedBuffer(driver, std::max(bytes, kUploadBytes));
-    return reinterpret_cast<uint8_t*>(pinned.data());
+    if (pinned.size() < bytes)
+      pinned = PinnedBuffer(driver, std::max(bytes, kUploadBytes), "an upload");
+    return pinned.as<uint8_t>();
   }
 
   const std::shared_ptr<Driver> driver;
@@ -71,7 +74,7 @@ void copyStrips(const TensorView& view, const CudaWeight& weight, Uploader& uplo
     });
     if (cancelled) break;
     stream.wait();  // the copy of the other buffer, which is filled next
-    stream.copyIn(weight.memory.as() + static_cast<size_t>(first) * stripBytes, buffer,
+    stream.copyIn(weight.memory.get() + static_cast<size_t>(first) * stripBytes, buffer,
                   static_cast<size_t>(count) * stripBytes);
   }
   stream.wait();
@@ -84,29 +87,43 @@ void copyStrips(const TensorView& view, const CudaWeight& weight, Uploader& uplo
 
 }  // namespace
 
+void CudaBackend::reserve(uint64_t bytes) {
+  reserved.reset();  // what an earlier load left
+  reserved = std::make_shared<DeviceBuffer>(driver, static_cast<size_t>(bytes),
+                                            "the weights of the model");
+  reservedUsed = 0;
+}
+
+// A part of what was reserved, as long as there is enough of it, or memory of its own.
+std::shared_ptr<std::byte> CudaBackend::weightMemory(size_t bytes, const std::string& name) {
+  if (reserved && reserved->size() - reservedUsed >= bytes) {
+    std::byte* const start = reserved->as() + reservedUsed;
+    reservedUsed += bytes;
+    return {reserved, start};
+  }
+  const auto own = std::make_shared<DeviceBuffer>(driver, bytes, "tensor '" + name + "'");
+  return {own, own->as()};
+}
+
 WeightPtr CudaBackend::upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) {
   if (cancelled) throw Error(Code::aborted, "Loading was aborted.");
   auto weight = std::make_shared<CudaWeight>();
-  weight->name = view.name;
-  weight->use = use;
-  weight->cols = view.cols;
-  weight->rows = view.rows;
-  weight->depth = view.depth;
+  weight->describe(view, use);
   weight->bytes = static_cast<size_t>(weightBytes(view, use));
-  weight->memory = DeviceBuffer(driver, weight->bytes, "tensor '" + view.name + "'");
+  weight->memory = weightMemory(weight->bytes, view.name);
   if (use == Use::vector) {
     std::vector<float> values(static_cast<size_t>(view.elements()));
     decodeRow(view.type, view.data, view.elements(), values.data());
-    stream->copyIn(weight->memory.as(), values.data(), weight->bytes);
+    stream->copyIn(weight->memory.get(), values.data(), values.size() * sizeof(float));
     stream->wait();
     return weight;
   }
   weight->matrix = layOut(view);
   weight->format = formatOf(view.type);
-  weight->matrix.bricks = weight->memory.as<unsigned char>();
+  weight->matrix.bricks = reinterpret_cast<unsigned char*>(weight->memory.get());
   if (hasRowScale(view.type)) {
     weight->matrix.rowScale =
-        reinterpret_cast<float*>(weight->memory.as() + scalesAt(weight->matrix, view.depth));
+        reinterpret_cast<float*>(weight->memory.get() + scalesAt(weight->matrix, view.depth));
   }
   if (!uploader) uploader = std::make_shared<Uploader>(driver);
   copyStrips(view, *weight, *uploader, *stream, cancelled);
@@ -115,7 +132,7 @@ WeightPtr CudaBackend::upload(const TensorView& view, Use use, const std::atomic
 
 uint64_t CudaBackend::weightBytes(const TensorView& view, Use use) const {
   const Matrix layout = layOut(view);  // also refuses what is not known
-  if (use == Use::vector) return static_cast<uint64_t>(view.elements()) * sizeof(float);
+  if (use == Use::vector) return aligned(static_cast<size_t>(view.elements()) * sizeof(float));
   return residentBytes(view, layout);
 }
 

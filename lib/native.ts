@@ -97,7 +97,9 @@ export interface NativeDevices {
 
 /** What a model will take in memory, in bytes. */
 export interface NativeMemory {
-  /** On the device that `'auto'` chooses. */
+  /** The one that `'auto'` chooses: `'cpu'` or `'cuda'`. */
+  device: string;
+  /** In its layout. */
   weights: number;
   /** (lengths) K/V rows and canvas of a session of each length asked for. */
   caches: Float64Array;

@@ -50,6 +50,14 @@ struct Weight {
   Use use = Use::matrix;
   int64_t cols = 0, rows = 0, depth = 1;
   size_t bytes = 0;  // resident bytes in the backend
+
+  void describe(const TensorView& view, Use read) {
+    name = view.name;
+    use = read;
+    cols = view.cols;
+    rows = view.rows;
+    depth = view.depth;
+  }
 };
 using WeightPtr = std::shared_ptr<const Weight>;
 
@@ -99,6 +107,7 @@ struct Segment {
   // This layer's planes of the session, planeRows(length) · kvHeads · headDim floats each in an
   // order of the backend's own; zeros at first.
   float *keys = nullptr, *values = nullptr;  // backend
+  class Canvas* canvas = nullptr;            // whose tokens the ordinary rows hold; may be null
   int length = 0;                            // canvas positions
   int firstRow = 0;                          // of q, k, v, o
   int rows = 0;                              // all rows of the segment; the shadow rows come last
@@ -202,6 +211,26 @@ class Backend {
   virtual WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) = 0;
   // Bytes of the weight that upload would make, without reading the tensor.
   virtual uint64_t weightBytes(const TensorView& view, Use use) const = 0;
+  // Takes the memory that the uploads after it will use: `bytes` is the sum of their weightBytes.
+  // OUT_OF_MEMORY names it and what is free, and then nothing was taken. A backend whose memory is
+  // the system's need not do anything.
+  virtual void reserve(uint64_t /*bytes*/) {}
+  // What alloc and upload may still take, in bytes; 0: not known.
+  virtual uint64_t freeBytes() const { return 0; }
+  // Devices that could be loaded on in this one's place.
+  struct Other {
+    std::string option;  // "cuda:1"
+    std::string name;
+    uint64_t freeBytes = 0;
+  };
+  virtual std::vector<Other> others() const { return {}; }
+
+  // Models that the kernels are made for; 0: any.
+  struct Limits {
+    int headDim = 0;  // largest; and only even ones
+    int experts = 0;  // of a layer, most
+  };
+  virtual Limits limits() const { return {}; }
 
   // Bracket a step. A backend may only record what the verbs between them ask for, so memory and
   // weights that they name live until end(); lists are read at once. After end() the results are in
@@ -216,9 +245,10 @@ class Backend {
   virtual int rowGroup() const { return 1; }
 
   // x (n, dim) = rows of tokens (n) of a table, or of a matrix (a tied head is both); soft rows
-  // replace theirs.
+  // replace theirs. A backend that has copies of canvases finds the tokens of the segments'
+  // ordinary rows there.
   virtual void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
-                     std::span<const SoftRow> soft) = 0;
+                     std::span<const SoftRow> soft, std::span<const Segment> segments = {}) = 0;
   // y row i = x row rows[i] (empty: row i) / rms · scale. Columns may be a head: scale (cols).
   // y may be x.
   virtual void norm(Tensor y, Tensor x, const Weight& scale, float eps,

@@ -35,8 +35,8 @@ export function buildNative({
   if (spawnSync('cmake', ['--version']).error) {
     throw new Error(`cmake was not found on the PATH. ${needs}`);
   }
-  // Only prebuildify rebuilds: from scratch, in a tree of its own, and its binary must not need
-  // this machine's libstdc++.
+  // Only prebuildify rebuilds: from scratch, in a tree of its own, for every card, and its binary
+  // must not need this machine's libstdc++.
   const prebuild = verb === 'rebuild';
   const tree = join(root, 'build', `cmake-${arch}-${config}${prebuild ? '-prebuild' : ''}`);
   if (prebuild) rmSync(tree, { recursive: true, force: true });
@@ -45,6 +45,7 @@ export function buildNative({
     `-DLACUNA_OUTPUT_DIR=${outputDir(config)}`,
     `-DLACUNA_TESTS=${tests ? 'ON' : 'OFF'}`,
     `-DLACUNA_STATIC_RUNTIME=${prebuild ? 'ON' : 'OFF'}`,
+    ...(prebuild ? ['-DLACUNA_CUDA_ARCHITECTURES=all'] : []),
     ...(process.env.LACUNA_CMAKE_ARGS ?? '').split(/\s+/).filter(Boolean),
   ].map((option) => option.replace(/^-D/, '--CD'));
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());

@@ -81,6 +81,33 @@ describe.skipIf(process.platform === 'win32')('emulator', () => {
   );
 });
 
+// What the card's kernels are not made for is refused when the file is loaded, by key and limit.
+describe.skipIf(process.platform === 'win32')('limits of the kernels', () => {
+  const shape = { layers: 1, dim: 32, heads: 1, ffn: 32, vocabulary: 64, type: 'F32' } as const;
+  const refusal = async (path: string): Promise<string> =>
+    run('lacuna-steps', '--card', '--filter=full', path).then(
+      () => 'no error',
+      (error: unknown) => (error as { stderr: string }).stderr,
+    );
+
+  test('heads that are too wide', async () => {
+    const path = join(models.folder, 'wide-heads.gguf');
+    await writeSynthetic(path, { ...shape, architecture: 'qwen3', headDim: 288, seed: 1 });
+    expect(await refusal(path)).toMatch(
+      /^UNSUPPORTED_ARCHITECTURE: .*wide-heads\.gguf: qwen3\.attention\.key_length is 288, .*up to 256; .*'cpu'/,
+    );
+  });
+
+  test('too many experts', async () => {
+    const path = join(models.folder, 'many-experts.gguf');
+    const experts = { experts: 1025, expertsUsed: 2, expertFfn: 32 };
+    await writeSynthetic(path, { ...shape, ...experts, architecture: 'llada-moe', seed: 1 });
+    expect(await refusal(path)).toMatch(
+      /^UNSUPPORTED_ARCHITECTURE: .*many-experts\.gguf: llada-moe\.expert_count is 1025, .*up to 1024; .*'cpu'/,
+    );
+  });
+});
+
 test('devices says what is there, or why nothing is', () => {
   if (driver === undefined) {
     expect(problem).toMatch(/driver|nvcc/);

@@ -26,11 +26,6 @@ Block::Block(const cuda::EmulatorOptions& options) : options(options) {
   written.resize(memory.size());
   if (options.races) races = std::make_unique<Races>(memory.size());
   stacks = static_cast<std::byte*>(::operator new(kStack * kMaxThreads, std::align_val_t{64}));
-  for (unsigned i = 0; i < kMaxThreads; i++) {
-    fibers.push_back(std::make_unique<Fiber>());
-    fibers.back()->index = {i, 0, 0};
-    std::memcpy(stacks + i * kStack, &kCanary, sizeof kCanary);
-  }
 }
 
 Block::~Block() { ::operator delete(stacks, std::align_val_t{64}); }
@@ -56,6 +51,13 @@ void Block::run(const KernelInfo& info, const cuda::Launch& launch, const void* 
          std::to_string(info.argumentBytes));
   if (!grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
     fail("launched with an impossible grid of (" + text(grid) + ") blocks");
+  // Only the fibers that some launch needs: most of the stacks' memory is never touched.
+  while (fibers.size() < threads) {
+    const size_t i = fibers.size();
+    fibers.push_back(std::make_unique<Fiber>());
+    fibers.back()->index = {static_cast<unsigned>(i), 0, 0};
+    std::memcpy(stacks + i * kStack, &kCanary, sizeof kCanary);
+  }
   theBlock = this;
   for (unsigned z = 0; z < grid.z; z++)
     for (unsigned y = 0; y < grid.y; y++)
@@ -105,6 +107,7 @@ void Block::runBlock(const void* args) {
   next = 0;
   waiting = 0;
   counted = 0;
+  arrived.assign((threads + kWarp - 1) / kWarp, 0);
   failure = nullptr;
   alive = static_cast<int>(threads);
   for (unsigned i = 0; i < threads; i++) {
@@ -174,7 +177,10 @@ int Block::barrierCount(const char* file, int line, int predicate) {
   counted += predicate != 0;
   if (++waiting == static_cast<int>(threads)) {
     for (unsigned i = 0; i < threads; i++) {
-      if (fibers[i]->line != line || std::strcmp(fibers[i]->file, file) != 0) reportStuck();
+      const Fiber& other = *fibers[i];
+      const bool here =
+          other.line == line && (other.file == file || std::strcmp(other.file, file) == 0);
+      if (!here) reportStuck();
     }
     releaseAll();
   }
@@ -190,17 +196,20 @@ void Block::warp(unsigned mask, Collective collective, void* lane) {
   me.mask = mask;
   me.collective = collective;
   me.lane = lane;
+  unsigned& here = arrived[first / kWarp];
+  here |= 1u << (me.index.x - first);
+  if ((here & mask) != mask) {  // not the last one: sleep until it has come
+    if (first + kWarp > threads && mask >> (threads - first) != 0)
+      fail("names a lane from " + std::to_string(threads - first) + " on, which does not exist");
+    me.state = Fiber::State::atWarp;
+    wait();
+    return;
+  }
+  here &= ~mask;
   void* lanes[kWarp] = {};
   for (unsigned i = 0; i < kWarp; i++) {
     if (!(mask >> i & 1)) continue;
     const Fiber& other = *fibers[first + i];
-    if (first + i >= threads) fail("names lane " + std::to_string(i) + ", which does not exist");
-    const bool here = &other == &me || other.state == Fiber::State::atWarp;
-    if (!here) {  // not the last one: sleep until it has come
-      me.state = Fiber::State::atWarp;
-      wait();
-      return;
-    }
     if (other.mask != mask || other.collective != collective)
       fail("does another warp operation than thread " + std::to_string(other.index.x));
     lanes[i] = other.lane;

@@ -103,6 +103,7 @@ class Block {
   std::vector<Fiber*> ready;  // a queue: [next, end)
   size_t next = 0;
   int waiting = 0, alive = 0, counted = 0, countResult = 0;
+  std::vector<unsigned> arrived;  // (warps) lanes that wait in a warp operation
   uint64_t shuffle = 0;
 
   std::vector<std::byte> memory;  // shared

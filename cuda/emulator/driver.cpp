@@ -72,6 +72,8 @@ class Emulator final : public Driver {
     return options.totalBytes - used;
   }
 
+  std::vector<Neighbour> neighbours() const override { return options.neighbours; }
+
   void* allocate(size_t bytes) override {
     const std::lock_guard lock(mutex);
     if (bytes > options.totalBytes - used) return nullptr;

@@ -6,12 +6,17 @@
 
 namespace lacuna::emulate {
 
+// What Area::written holds where all has been written; of the largest type there is.
+inline constexpr uint8_t kWritten[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+
 // A pointer into shared memory whose every use is checked: inside its declaration, aligned, and
 // written before it is read.
 template <class T>
 class Shared {
  public:
   using Value = std::remove_const_t<T>;
+  static_assert(sizeof(T) <= sizeof kWritten);
 
   // What s[i] is: reads when converted, writes when assigned to.
   class Reference {
@@ -60,9 +65,8 @@ class Shared {
 
   Value read() const {
     const size_t at = check("read", sizeof(T));
-    for (size_t i = 0; i < sizeof(T); i++) {
-      if (!area->written[at + i]) wrong("read of shared memory that nobody wrote", sizeof(T));
-    }
+    if (std::memcmp(area->written + at, kWritten, sizeof(T)) != 0)
+      wrong("read of shared memory that nobody wrote", sizeof(T));
     theBlock->used(*area, at, sizeof(T), false);
     Value value;
     std::memcpy(&value, data, sizeof(T));
@@ -74,16 +78,15 @@ class Shared {
     const size_t at = check("write", sizeof(T));
     theBlock->used(*area, at, sizeof(T), true);
     std::memcpy(data, &value, sizeof(T));
-    std::memset(area->written + at, 1, sizeof(T));
+    std::memcpy(area->written + at, kWritten, sizeof(T));
   }
 
   // Changes the value at once, as atomic operations do; returns the old one.
   template <class Function>
   Value update(const Function& function) const {
     const size_t at = check("atomic operation", sizeof(T));
-    for (size_t i = 0; i < sizeof(T); i++) {
-      if (!area->written[at + i]) wrong("atomic operation on memory that nobody wrote", sizeof(T));
-    }
+    if (std::memcmp(area->written + at, kWritten, sizeof(T)) != 0)
+      wrong("atomic operation on memory that nobody wrote", sizeof(T));
     Value old;
     std::memcpy(&old, data, sizeof(T));
     const Value value = function(old);

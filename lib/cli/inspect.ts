@@ -128,7 +128,7 @@ function typeMix({ tensors }: NativeFile): string {
 function memoryTable({ spec, tensors, memory }: NativeFile, canvases: number[]): string {
   const inFile = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
   if (!spec || !memory) return fields([['weights in the file', bytes(inFile)]]);
-  const { weights, caches, activations } = memory;
+  const { device, weights, caches, activations } = memory;
   const rows = canvases.map((length, i) => {
     const note = spec.context > 0 && length > spec.context ? 'longer than the context' : '';
     const parts = [caches[i], activations[i], weights + caches[i] + activations[i]];
@@ -137,7 +137,7 @@ function memoryTable({ spec, tensors, memory }: NativeFile, canvases: number[]):
   return [
     fields([
       ['weights in the file', bytes(inFile)],
-      ['weights in memory', `${bytes(weights)} (cpu)`],
+      ['weights in memory', `${bytes(weights)} (${device})`],
     ]),
     table(['>canvas', '>keys and values', '>activations', '>with the weights', ''], rows),
   ].join('\n\n');
@@ -198,5 +198,9 @@ function asJson(file: NativeFile, canvases: number[]): object {
     cache: memory?.caches[i],
     activations: memory?.activations[i],
   }));
-  return { ...rest, metadata, memory: memory && { weights: memory.weights, sessions } };
+  return {
+    ...rest,
+    metadata,
+    memory: memory && { device: memory.device, weights: memory.weights, sessions },
+  };
 }

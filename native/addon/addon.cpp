@@ -62,6 +62,7 @@ struct Inspection {
   std::optional<ModelSpec> spec;
   std::optional<Error> specError;
   uint64_t weightBytes = 0;
+  std::string device;  // "cpu" or "cuda"
   std::vector<int32_t> lengths;
 };
 
@@ -71,7 +72,9 @@ void inspectModel(Inspection& found) {
     const WeightPlan plan = planWeights(*found.file, *found.spec);
     LoadOptions options;
     if (firstCudaCard() < 0) options.threads = 1;  // starts none
-    found.weightBytes = weightBytes(plan, *makeBackend(options));
+    const std::unique_ptr<Backend> backend = makeBackend(options);
+    found.weightBytes = weightBytes(plan, *backend);
+    found.device = backend->name().substr(0, backend->name().find(' '));
   } catch (const Error& error) {
     found.specError = error;
   }
@@ -85,6 +88,7 @@ Napi::Object memoryOf(Napi::Env env, const Inspection& found) {
     activations.push_back(static_cast<double>(bytes.activations));
   }
   Napi::Object memory = Napi::Object::New(env);
+  memory.Set("device", found.device);
   memory.Set("weights", static_cast<double>(found.weightBytes));
   memory.Set("caches", toJs(env, caches));
   memory.Set("activations", toJs(env, activations));
@@ -173,8 +177,10 @@ Napi::Value cancel(const Napi::CallbackInfo& info) {
 Napi::Value applyRule(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     IntArray canvas = int32Argument(info, 1, "canvas");
-    std::vector<int32_t> tokens = copyOf(canvas);
+    const std::vector<int32_t> tokens = copyOf(canvas);
     const int length = static_cast<int>(tokens.size());
+    Canvas written(length, 0);
+    written.write(0, tokens);
     const int32_t mask = static_cast<int32_t>(integerArgument(info, 2, "mask", 0, INT32_MAX));
     const Reader rule(info[0], "rule"), statistics(info[3], "statistics");
     const std::vector<int32_t> positions = statistics.ints("position", length);
@@ -191,13 +197,13 @@ Napi::Value applyRule(const Napi::CallbackInfo& info) {
     CommitItem item;
     item.rule = commitRule(rule, length);
     item.rule.bias = bias;
-    item.canvas = tokens;
+    item.canvas = &written;
     item.mask = mask;
     item.positions = positions;
     item.head = &head;
     std::vector<Candidate> ranked;
     lacuna::applyRule(item, ranked);
-    std::copy(tokens.begin(), tokens.end(), canvas.Data());
+    std::copy(written.tokens().begin(), written.tokens().end(), canvas.Data());
     return toJs(info.Env(), item.committed);
   });
 }

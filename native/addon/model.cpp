@@ -162,7 +162,7 @@ Napi::Value ModelObject::step(const Napi::CallbackInfo& info) {
       return results;
     };
     for (const auto& session : job->sessions) {
-      if (session->steps.empty()) session->before = session->session->canvas;
+      if (session->steps.empty()) session->before = session->session->canvas.tokens();
     }
     const Napi::Object started = handle->environment->start(task, &handle->worker);
     for (const auto& session : job->sessions) session->steps.push_back(task.get());

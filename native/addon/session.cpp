@@ -49,7 +49,7 @@ Napi::Value SessionObject::length(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::tokens(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const Session& session = handle->live();
-    return toJs(info.Env(), !handle->steps.empty() ? handle->before : session.canvas);
+    return toJs(info.Env(), !handle->steps.empty() ? handle->before : session.canvas.tokens());
   });
 }
 
@@ -65,7 +65,7 @@ Napi::Value SessionObject::set(const Napi::CallbackInfo& info) {
     if (!std::all_of(tokens.begin(), tokens.end(), known)) {
       invalid("tokens must be integers from 0 to " + std::to_string(vocabulary - 1));
     }
-    std::copy(tokens.begin(), tokens.end(), session.canvas.begin() + position);
+    session.canvas.write(static_cast<int>(position), tokens);
     return info.Env().Undefined();
   });
 }

@@ -51,7 +51,7 @@ void CpuBackend::begin() {
 }
 
 void CpuBackend::embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
-                       std::span<const SoftRow> soft) {
+                       std::span<const SoftRow> soft, std::span<const Segment>) {
   const Stopwatch watch(times.embed);
   const CpuWeight& w = cpuWeight(table);
   const auto decode = [&](int32_t token, float* out) { decodeRow(w, token, out); };

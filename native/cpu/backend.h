@@ -39,12 +39,13 @@ class CpuBackend final : public Backend {
   uint64_t weightBytes(const TensorView& view, Use use) const override {
     return packedBytes(view, use, kernels);
   }
+  uint64_t freeBytes() const override { return freeHostBytes(); }
   void begin() override;
   void end() override {}
   Timing timing() const override { return times; }
 
   void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
-             std::span<const SoftRow> soft) override;
+             std::span<const SoftRow> soft, std::span<const Segment> segments) override;
   void norm(Tensor y, Tensor x, const Weight& scale, float eps,
             std::span<const int32_t> rows) override;
   void linear(Tensor y, Tensor x, const Weight& w, const Weight* bias, Epilogue epilogue) override;

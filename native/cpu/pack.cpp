@@ -206,11 +206,7 @@ std::unique_ptr<CpuWeight> describe(const TensorView& view, Use use, const Kerne
                                            "know. Known: " + supportedTypes() + ".");
   }
   auto weight = std::make_unique<CpuWeight>();
-  weight->name = view.name;
-  weight->use = use;
-  weight->cols = view.cols;
-  weight->rows = view.rows;
-  weight->depth = view.depth;
+  weight->describe(view, use);
   weight->type = view.type;
   weight->nr = kernels.nr;
   weight->rowBytes = rowBytes(view.type, view.cols);

@@ -7,6 +7,8 @@
 #ifdef _WIN32
 #include <windows.h>
 #else
+#include <cstdio>
+
 #include <sys/mman.h>
 #endif
 
@@ -37,6 +39,26 @@ Pages::~Pages() {
   VirtualFree(start, 0, MEM_RELEASE);
 #else
   munmap(start, size);
+#endif
+}
+
+uint64_t freeHostBytes() {
+#if defined(_WIN32)
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  return GlobalMemoryStatusEx(&status) ? status.ullAvailPhys : 0;
+#elif defined(__linux__)
+  unsigned long long kilobytes = 0;
+  if (std::FILE* file = std::fopen("/proc/meminfo", "r")) {
+    char line[128];
+    while (std::fgets(line, sizeof line, file)) {
+      if (std::sscanf(line, "MemAvailable: %llu", &kilobytes) == 1) break;
+    }
+    std::fclose(file);
+  }
+  return uint64_t{kilobytes} * 1024;
+#else
+  return 0;
 #endif
 }
 

@@ -53,4 +53,7 @@ class Scratch {
   Pages pages;
 };
 
+// What the system could still give, in bytes; 0: not known.
+uint64_t freeHostBytes();
+
 }  // namespace lacuna::cpu

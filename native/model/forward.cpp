@@ -17,7 +17,7 @@ void forward(Model& model, Batch& batch, const std::atomic<bool>& cancelled) {
   const std::span<const int32_t> positions = batch.positions;
   const int group = b.rowGroup();
 
-  b.embed(a.x.slice(0, rows), *model.weights->embedding, batch.tokens, batch.soft);
+  b.embed(a.x.slice(0, rows), *model.weights->embedding, batch.tokens, batch.soft, batch.segments);
   for (const LayerWeights& layer : model.weights->layers) {
     if (cancelled) throw Error(Code::aborted, "the step was aborted");
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "../error.h"
+#include "fit.h"
 #include "shared.h"
 
 namespace lacuna {
@@ -29,6 +30,21 @@ class Meter {
   uint64_t last = 0;
   std::chrono::steady_clock::time_point next{};
 };
+
+// UNSUPPORTED_ARCHITECTURE for a model that the backend has no kernels for.
+void checkLimits(const std::string& path, const ModelSpec& spec, const Backend& backend) {
+  const Backend::Limits limits = backend.limits();
+  const auto refuse = [&](const char* key, int value, const std::string& right) {
+    throw Error(Code::unsupportedArchitecture,
+                path + ": " + spec.architecture + "." + key + " is " + std::to_string(value) +
+                    ", and " + backend.name() + " takes " + right + "; load it on device 'cpu'");
+  };
+  if (limits.headDim > 0 && (spec.headDim > limits.headDim || spec.headDim % 2 != 0))
+    refuse("attention.key_length", spec.headDim,
+           "even ones up to " + std::to_string(limits.headDim));
+  if (limits.experts > 0 && spec.experts > limits.experts)
+    refuse("expert_count", spec.experts, "up to " + std::to_string(limits.experts));
+}
 
 }  // namespace
 
@@ -66,12 +82,14 @@ std::shared_ptr<Model> loadModel(const std::string& path, const SpecOverrides& o
         path + ": the file names no mask token (tokenizer.ggml.mask_token_id) and architecture '" +
             spec.architecture + "' has no known one; set the load option maskToken");
   model->backend = std::move(backend);
+  checkLimits(path, spec, *model->backend);
 
   Meter meter(progress);
   const auto report = [&](uint64_t done, uint64_t total) { meter(done, total); };
   WeightPlan plan = planWeights(*model->file, spec);
   const uint64_t total = plan.fileBytes;
   const auto upload = [&](const Progress& uploaded) {
+    reserveWeights(plan, spec, *model->backend);
     return uploadWeights(std::move(plan), *model->file, *model->backend, uploaded, cancelled);
   };
   const std::string key = model->backend->layout() + " " + model->file->identity();
@@ -89,7 +107,7 @@ void Model::reserve(int rows) {
   size_t width = 0;
   for (int w : widths) width += static_cast<size_t>(w);
   a = {};  // the old memory goes back before the new is asked for
-  a.memory = backend->alloc(width * static_cast<size_t>(rows));
+  a.memory = allocActivations(*backend, width, rows);
   float* next = a.memory->data;
   Tensor* views[] = {&a.x, &a.h, &a.q, &a.o, &a.k, &a.v, &a.f, &a.reported};
   for (int i = 0; i < 8; i++) {
@@ -104,7 +122,7 @@ SessionBytes sessionBytes(const ModelSpec& spec, int length) {
                  qDim = uint64_t(spec.heads) * spec.headDim, n = uint64_t(length);
   const uint64_t row = 3 * uint64_t(spec.dim) + 2 * qDim + 2 * kvDim + uint64_t(spec.ffn);
   const uint64_t planes = uint64_t(planeRows(length)) * spec.layers * 2 * kvDim;
-  return {planes * sizeof(float) + n * sizeof(int32_t), n * row * sizeof(float)};
+  return {(planes + uint64_t(planeRows(length))) * sizeof(float), n * row * sizeof(float)};
 }
 
 }  // namespace lacuna

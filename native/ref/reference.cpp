@@ -80,11 +80,7 @@ class Reference final : public Backend {
 
   WeightPtr upload(const TensorView& view, Use use, const std::atomic<bool>& cancelled) override {
     auto weight = std::make_unique<HostWeight>();
-    weight->name = view.name;
-    weight->use = use;
-    weight->cols = view.cols;
-    weight->rows = view.rows;
-    weight->depth = view.depth;
+    weight->describe(view, use);
     const bool panels = inPanels(use);
     const int64_t tiles = (view.rows + kPanel - 1) / kPanel;
     try {
@@ -118,7 +114,7 @@ class Reference final : public Backend {
   Timing timing() const override { return {}; }
 
   void embed(Tensor x, const Weight& table, std::span<const int32_t> tokens,
-             std::span<const SoftRow> soft) override {
+             std::span<const SoftRow> soft, std::span<const Segment>) override {
     const auto& values = host(table).values;
     const auto at = [&](int64_t token, int64_t c) {
       if (table.use == Use::table) return values[token * x.cols + c];

@@ -33,7 +33,7 @@ void rank(const CommitItem& item, std::vector<Candidate>& candidates) {
   for (size_t i = 0; i < item.positions.size(); i++) {
     const int32_t position = item.positions[i];
     if (position < item.rule.begin || position >= item.rule.end) continue;
-    if (item.canvas[static_cast<size_t>(position)] != item.mask) continue;
+    if ((*item.canvas)[position] != item.mask) continue;
     candidates.push_back({i, scoreOf(item, i)});
   }
   std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
@@ -98,7 +98,7 @@ void applyRule(CommitItem& item, std::vector<Candidate>& ranked) {
     const size_t i = ranked[n].index;
     const int32_t token = item.head->token[item.first + i];
     if (token == item.mask) continue;
-    item.canvas[static_cast<size_t>(item.positions[i])] = token;
+    item.canvas->write(item.positions[i], token);
     item.committed.push_back(item.positions[i]);
   }
   std::sort(item.committed.begin(), item.committed.end());

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../backend.h"
+#include "canvas.h"
 #include "rule.h"
 
 // Declarative commit rules. TypeScript's interpreter (lib/decoding/rule.ts) says the same in other
@@ -32,7 +33,7 @@ struct CommitRule {
 // only when MASK may be chosen): that uses up the quota and changes nothing, as in the originals.
 struct CommitItem {
   CommitRule rule;
-  std::span<int32_t> canvas;
+  Canvas* canvas = nullptr;
   int32_t mask = -1;
   std::span<const int32_t> positions;  // reported, in the order of the statistics
   const HeadResult* head = nullptr;    // its token, probability, margin and entropy count

@@ -1,10 +1,19 @@
 #include "session.h"
 
+#include "../model/fit.h"
+
 namespace lacuna {
 
 Session::Session(std::shared_ptr<Model> owner, int length)
-    : model(std::move(owner)), canvas(static_cast<size_t>(length), model->spec.mask) {
-  kv = model->backend->alloc(static_cast<size_t>(model->spec.layers) * layerFloats());
+    : model(std::move(owner)), canvas(length, model->spec.mask) {
+  static_assert(sizeof(float) == sizeof(int32_t));
+  const size_t floats = static_cast<size_t>(model->spec.layers) * layerFloats();
+  kv = allocSession(*model, floats + static_cast<size_t>(planeRows(length)), length);
+  placeCopy();
+}
+
+void Session::placeCopy() {
+  canvas.copy = reinterpret_cast<int32_t*>(keys(model->spec.layers));  // after the last layer
 }
 
 std::unique_ptr<Session> Session::fork() const {
@@ -15,6 +24,7 @@ std::unique_ptr<Session> Session::fork() const {
 void Session::ownMemory() {
   for (std::shared_ptr<Memory>* memory : {&kv, &hidden})
     if (memory->use_count() > 1) *memory = model->backend->alloc((*memory)->count, memory->get());
+  placeCopy();
 }
 
 size_t Session::layerFloats() const {

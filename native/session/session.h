@@ -6,6 +6,7 @@
 
 #include "../backend.h"
 #include "../model/model.h"
+#include "canvas.h"
 #include "commit.h"
 
 namespace lacuna {
@@ -17,14 +18,15 @@ class Session {
   Session(std::shared_ptr<Model> model, int length);  // all masks; OUT_OF_MEMORY
 
   const std::shared_ptr<Model> model;
-  int length() const { return static_cast<int>(canvas.size()); }
+  int length() const { return canvas.length(); }
   // The same canvas, K/V and hidden rows. The latter two are shared until one of the two is written
   // to: copying gigabytes is for the thread that steps, and a fork that never steps costs nothing.
   std::unique_ptr<Session> fork() const;
   void ownMemory();  // before writing to K/V or hidden rows; OUT_OF_MEMORY
 
-  std::vector<int32_t> canvas;  // (length) tokens
-  std::shared_ptr<Memory> kv;   // (layers, 2) planes: see Segment
+  Canvas canvas;
+  // (layers, 2) planes, see Segment; then room for a copy of the canvas
+  std::shared_ptr<Memory> kv;
   // (length, dim) last reported hidden rows, made when KL is first asked
   std::shared_ptr<Memory> hidden;
   std::vector<uint8_t> hasHidden;  // (length)
@@ -35,10 +37,7 @@ class Session {
 
  private:
   Session(const Session&) = default;
-};
-
-struct Span {
-  int begin = 0, end = 0;  // [begin, end)
+  void placeCopy();
 };
 
 struct SoftEntry {

@@ -19,11 +19,11 @@ int32_t sourceOf(const ModelSpec& spec, int32_t position) {
 }  // namespace
 
 void Stepper::queryMasked(StepRequest& request) const {
-  const std::vector<int32_t>& canvas = request.session->canvas;
+  const Canvas& canvas = request.session->canvas;
   request.query.clear();
   for (int position = request.masked->begin; position < request.masked->end; position++) {
     const int32_t source = sourceOf(model.spec, position);
-    if (canvas[static_cast<size_t>(position)] == model.spec.mask &&
+    if (canvas[position] == model.spec.mask &&
         std::binary_search(request.rows.begin(), request.rows.end(), source))
       request.query.push_back(position);
   }
@@ -68,8 +68,7 @@ void Stepper::place(Placed& at, const StepRequest& request) {
 }
 
 // Adds the live or the other rows of one canvas to the batch; returns the index of the first.
-int Stepper::addSegment(const StepRequest& request, const Placed& at, const Session& session,
-                        bool live) {
+int Stepper::addSegment(const StepRequest& request, const Placed& at, Session& session, bool live) {
   const ModelSpec& spec = model.spec;
   const int begin = live ? 0 : at.live, count = live ? at.live : at.rest();
   const int first = static_cast<int>(batch.tokens.size());
@@ -78,7 +77,7 @@ int Stepper::addSegment(const StepRequest& request, const Placed& at, const Sess
     const int32_t position = at.positions[static_cast<size_t>(r)];
     const bool shadow = live && r >= at.sources;
     const bool masked = shadow && request.shadow[static_cast<size_t>(r - at.sources)] == position;
-    const int32_t token = masked ? spec.mask : session.canvas[static_cast<size_t>(position)];
+    const int32_t token = masked ? spec.mask : session.canvas[position];
     if (token < 0)  // an unset position of a model without a mask token
       invalid("position " + std::to_string(position) +
               " holds no token and the model has no mask token; set its token first, or load the "
@@ -89,6 +88,7 @@ int Stepper::addSegment(const StepRequest& request, const Placed& at, const Sess
   Segment segment;
   segment.keys = session.keys(0);
   segment.values = session.values(0);
+  segment.canvas = &session.canvas;
   segment.length = session.length();
   segment.firstRow = first;
   segment.rows = count;
@@ -200,9 +200,9 @@ void Stepper::addReports(StepRequest& request, const Placed& at) {
 void Stepper::prepareKl(StepRequest& request) {
   Session& session = *request.session;
   if (!request.head.kl || session.hidden) return;
-  const size_t floats = session.canvas.size() * static_cast<size_t>(model.spec.dim);
+  const size_t floats = static_cast<size_t>(session.length()) * static_cast<size_t>(model.spec.dim);
   session.hidden = model.backend->alloc(floats);
-  session.hasHidden.assign(session.canvas.size(), 0);
+  session.hasHidden.assign(static_cast<size_t>(session.length()), 0);
 }
 
 void Stepper::reportPositions(std::vector<StepResult>& results) {
@@ -267,7 +267,7 @@ void Stepper::prepareCommits(std::vector<StepResult>& results) {
     CommitItem& item = commits.items[k];
     item.rule = *request.commit;
     item.rule.bias = request.bias;
-    item.canvas = request.session->canvas;
+    item.canvas = &request.session->canvas;
     item.mask = model.spec.mask;
     item.positions = std::span(result.position).first(n);
     item.head = &head;
@@ -283,8 +283,7 @@ void Stepper::takeCommits(std::vector<StepResult>& results) {
     result.committed.swap(commits.items[k].committed);
     if (!request.unconditional) continue;
     for (int32_t position : result.committed)
-      request.unconditional->canvas[static_cast<size_t>(position)] =
-          request.session->canvas[static_cast<size_t>(position)];
+      request.unconditional->canvas.write(position, request.session->canvas[position]);
   }
 }
 

@@ -38,8 +38,7 @@ class Stepper {
   bool idle() const;  // nothing is reported where only masked positions were asked for
   void place(Placed& placed, const StepRequest& request);
   void addSegments(bool live);
-  int addSegment(const StepRequest& request, const Placed& placed, const Session& session,
-                 bool live);
+  int addSegment(const StepRequest& request, const Placed& placed, Session& session, bool live);
   void addSoft(const StepRequest& request, const Placed& placed, int firstRow, bool live);
   void addOptions(StepRequest& request);
   void addReports(StepRequest& request, const Placed& placed);

@@ -203,9 +203,10 @@ void commitShape(CardBench& bench, int sessions, int positions, Select select, c
   Random random(4);
   const size_t n = static_cast<size_t>(positions);
   HeadResult head;
-  std::vector<int32_t> order(n), canvas(n * static_cast<size_t>(sessions));
+  std::vector<int32_t> order(n), masks(n, kMask);
   std::iota(order.begin(), order.end(), 0);
-  for (size_t i = 0; i < canvas.size(); i++) {
+  std::vector<Canvas> canvases(static_cast<size_t>(sessions), Canvas(positions, kMask));
+  for (size_t i = 0; i < n * static_cast<size_t>(sessions); i++) {
     head.token.push_back(10 + random.below(1000));
     head.probability.push_back(random.uniform());
     head.margin.push_back(random.uniform());
@@ -214,14 +215,14 @@ void commitShape(CardBench& bench, int sessions, int positions, Select select, c
   CommitBatch batch;
   batch.items.resize(static_cast<size_t>(sessions));
   const auto record = [&] {
-    std::fill(canvas.begin(), canvas.end(), kMask);
+    for (Canvas& canvas : canvases) canvas.write(0, masks);
     for (size_t i = 0; i < batch.items.size(); i++) {
       CommitItem& item = batch.items[i];
       item.rule.select = select;
       item.rule.tau = 0.9;
       item.rule.gamma = 2;
       item.rule.end = positions;
-      item.canvas = std::span(canvas).subspan(i * n, n);
+      item.canvas = &canvases[i];
       item.mask = kMask;
       item.positions = order;
       item.head = &head;
@@ -266,7 +267,7 @@ void benchRows(CardBench& bench) {
       Work work;
       work.bytes = n * (4.0 * dim + static_cast<double>(rowBytes(type, dim)));
       const auto record = [&] {
-        for (int call = 0; call < 4; call++) bench.backend.embed(x.tensor, *table, list, {});
+        for (int call = 0; call < 4; call++) bench.backend.embed(x.tensor, *table, list, {}, {});
       };
       bench.measure(std::string("embed ") + typeInfo(type).name + " " + std::to_string(n), work, 4,
                     record, {&x});

@@ -142,7 +142,8 @@ void StepBench::row(const std::string& what, const std::string& result, const st
 
 // Everything, or the dual cache's step: one block is computed and sees the whole canvas.
 StepRequest StepBench::request(Session& session, bool full) const {
-  std::fill(session.canvas.begin(), session.canvas.end(), session.model->spec.mask);
+  session.canvas.write(
+      0, std::vector<int32_t>(static_cast<size_t>(session.length()), session.model->spec.mask));
   StepRequest asked;
   asked.session = &session;
   asked.visible.resize(static_cast<size_t>(shape.canvas));

@@ -14,14 +14,17 @@ constexpr int32_t kMask = 99;
 // One session: what its rule sees.
 struct Given {
   CommitRule rule;
-  std::vector<int32_t> canvas, positions;
+  Canvas canvas;
+  std::vector<int32_t> positions;
   std::vector<float> bias;
 };
 
 Given randomGiven(Random& random, int rows) {
   Given g;
   const int length = rows + random.below(rows + 1) + 1;
-  for (int p = 0; p < length; p++) g.canvas.push_back(random.below(5) == 0 ? p % 90 : kMask);
+  g.canvas = Canvas(length, kMask);
+  for (int p = 0; p < length; p++)
+    if (random.below(5) == 0) g.canvas.write(p, p % 90);
   g.positions = random.subset(length, rows);
   g.rule.begin = random.below(4) == 0 ? random.below(length) : 0;
   g.rule.end = random.below(4) == 0 ? random.below(length + 1) : length;
@@ -73,13 +76,14 @@ void randomise(CommitRule& rule, Random& random, int rows) {
 void append(Output& output, const CommitItem& item) {
   output.exact.push_back(static_cast<int32_t>(item.committed.size()));
   output.exact.insert(output.exact.end(), item.committed.begin(), item.committed.end());
-  output.exact.insert(output.exact.end(), item.canvas.begin(), item.canvas.end());
+  const std::vector<int32_t>& canvas = item.canvas->tokens();
+  output.exact.insert(output.exact.end(), canvas.begin(), canvas.end());
 }
 
-Output runRules(Backend& backend, Score score, Select select) {
+Output runRules(Backend& backend, Score score, Select select, const std::vector<int>& sizes) {
   Random random(static_cast<uint64_t>(score) * 16 + static_cast<uint64_t>(select));
   Output output;
-  for (int rows : {1, 2, 33, 64, 300, 700}) {
+  for (int rows : sizes) {
     std::vector<Given> sessions;
     size_t all = 0;
     for (int s = 0; s < 3; s++) {
@@ -97,7 +101,7 @@ Output runRules(Backend& backend, Score score, Select select) {
       CommitItem item;
       item.rule = g.rule;
       item.rule.bias = g.bias;
-      item.canvas = g.canvas;
+      item.canvas = &g.canvas;
       item.mask = kMask;
       item.positions = g.positions;
       item.head = &head;
@@ -129,18 +133,18 @@ Output runWithHead(Backend& backend) {
   }
   std::vector<HeadOptions> options(1);
   options[0].unchosen = unchosen;
-  std::vector<int32_t> canvases[2];
+  Canvas canvases[2];
   HeadResult head;
   CommitBatch batch;
   for (size_t s = 0; s < 2; s++) {
-    canvases[s].assign(kRows, kMask);
+    canvases[s] = Canvas(kRows, kMask);
     CommitItem item;
     item.rule.select = s == 0 ? Select::topK : Select::entropyBound;
     item.rule.score = s == 0 ? Score::probability : Score::negEntropy;
     item.rule.k = 7;
     item.rule.gamma = 2;
     item.rule.end = kRows;
-    item.canvas = canvases[s];
+    item.canvas = &canvases[s];
     item.mask = kMask;
     item.positions = std::span(positions).subspan(s * 20, 20);
     item.head = &head;
@@ -156,12 +160,12 @@ Output runWithHead(Backend& backend) {
   std::vector<Candidate> ranked;
   for (CommitItem& item : batch.items) {
     append(output, item);
-    std::vector<int32_t> again(kRows, kMask);
+    Canvas again(kRows, kMask);
     CommitItem expected = item;
-    expected.canvas = again;
+    expected.canvas = &again;
     applyRule(expected, ranked);
     output.exact.push_back(expected.committed == item.committed);
-    output.exact.push_back(std::equal(again.begin(), again.end(), item.canvas.begin()));
+    output.exact.push_back(again.tokens() == item.canvas->tokens());
   }
   return output;
 }
@@ -171,7 +175,7 @@ struct Bench {
   Bench(std::unique_ptr<Backend> made, int rows, Select select) : backend(std::move(made)) {
     Random random(5);
     const size_t n = static_cast<size_t>(rows);
-    canvas.assign(n, kMask);
+    canvas = Canvas(rows, kMask);
     head = randomStatistics(random, n);
     head.token.assign(n, kMask);
     for (int i = 0; i < rows; i++) positions.push_back(i);
@@ -180,7 +184,7 @@ struct Bench {
     item.rule.k = rows / 8;
     item.rule.factor = rows;  // all of them pass
     item.rule.end = rows;
-    item.canvas = canvas;
+    item.canvas = &canvas;
     item.mask = kMask;
     item.positions = positions;
     item.head = &head;
@@ -192,7 +196,8 @@ struct Bench {
     backend->end();
   }
   std::unique_ptr<Backend> backend;
-  std::vector<int32_t> canvas, positions;
+  Canvas canvas;
+  std::vector<int32_t> positions;
   HeadResult head;
   CommitBatch batch;
 };
@@ -230,9 +235,17 @@ void addCommitCases(std::vector<Case>& cases) {
     for (const auto& [select, selectName] : selections) {
       cases.push_back({std::string("commit ") + selectName + " by " + scoreName, 0, false,
                        [score = score, select = select](Backend& backend) {
-                         return runRules(backend, score, select);
+                         return runRules(backend, score, select, {1, 2, 33, 64, 300, 700});
                        }});
     }
+  }
+  // More than a tile of the card's sort: several, the last one not full.
+  for (const Select select : {Select::topK, Select::factor}) {
+    cases.push_back(
+        {std::string("commit of 5000 rows, ") + (select == Select::topK ? "top-k" : "factor"), 0,
+         false, [select](Backend& backend) {
+           return runRules(backend, Score::probability, select, {1025, 5000});
+         }});
   }
   cases.push_back({"commit after a head", 0, false, runWithHead});
 }

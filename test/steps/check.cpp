@@ -38,7 +38,7 @@ void record(Trace& trace, const std::string& where, const StepResult& result,
   add("KL", bytesOf(result.kl));
   add("logits", bytesOf(result.logits));
   add("committed", bytesOf(result.committed));
-  add("canvas", bytesOf(session.canvas));
+  add("canvas", bytesOf(session.canvas.tokens()));
 }
 
 // The rounds of a scenario, all sessions in one step or each in its own.
@@ -103,7 +103,7 @@ void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::st
   for (int delay = 0; delay < 6; delay++) {
     const std::vector<Player> players = gather(model, scenario);
     Session& session = *players[0].session;
-    const std::vector<int32_t> canvas = session.canvas;
+    const std::vector<int32_t> canvas = session.canvas.tokens();
     std::vector<StepRequest> requests = requestsOf(scenario, players, 0);
     std::vector<StepResult> results;
     std::atomic<bool> cancelled{delay == 0}, started{false};
@@ -122,7 +122,8 @@ void checkAbort(Tally& tally, const std::shared_ptr<Model>& model, const std::st
     }
     other.join();
     if (aborted) {
-      tally.hold(session.canvas == canvas, what + ": an aborted step leaves the canvas alone");
+      tally.hold(session.canvas.tokens() == canvas,
+                 what + ": an aborted step leaves the canvas alone");
       cancelled = false;
       stepper.step(requests, results, cancelled);
     }

@@ -55,7 +55,7 @@ std::vector<float> logitsOf(const std::shared_ptr<Model>& model, const std::vect
   StepRequest request;
   request.session = &session;
   for (size_t i = 0; i < tokens.size(); i++) {
-    session.canvas[i] = static_cast<int32_t>(tokens[i].number);
+    session.canvas.write(static_cast<int>(i), static_cast<int32_t>(tokens[i].number));
     request.rows.push_back(static_cast<int32_t>(i));
   }
   request.visible = request.query = request.rows;

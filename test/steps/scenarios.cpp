@@ -19,7 +19,7 @@ std::vector<int32_t> range(int32_t first, int32_t last) {
 std::vector<int32_t> masked(const Session& session, int32_t first, int32_t last) {
   std::vector<int32_t> list;
   for (int32_t p = first; p < last; p++) {
-    if (session.canvas[static_cast<size_t>(p)] == session.model->spec.mask) list.push_back(p);
+    if (session.canvas[p] == session.model->spec.mask) list.push_back(p);
   }
   return list;
 }
@@ -111,7 +111,29 @@ void askRule(StepRequest& request, const Player& player, int round) {
   rule.tau = 0.95;
   rule.factor = 0.5;
   rule.gamma = 0.2;
-  request.bias.assign(player.session->canvas.size(), 0.01f);
+  request.bias.assign(player.session->canvas.tokens().size(), 0.01f);
+}
+
+// What askRule leaves out, where MASK may be proposed.
+void askOtherRule(StepRequest& request, const Player&, int round) {
+  CommitRule& rule = *request.commit;
+  rule.select = std::vector{Select::all, Select::threshold, Select::factor}[round % 3];
+  rule.score = std::vector{Score::position, Score::margin, Score::probability}[round % 3];
+  rule.begin = kPrompt + 2 * round;
+  rule.end = rule.begin + kBlock;
+  rule.tau = 0.9;
+  rule.strict = true;
+  rule.min = 2;
+  rule.factor = 0.5;
+  rule.literal = true;
+  request.unchosen.clear();
+}
+
+// Keys with holes between them, and whatever is masked in a range when the step begins.
+void askSome(StepRequest& request, const Player& player, int) {
+  std::erase_if(request.visible, [](int32_t position) { return position % 3 == 1; });
+  request.query.clear();
+  request.masked = Span{kPrompt, player.session->length() - 3};
 }
 
 void askNothing(StepRequest& request, const Player&, int) {
@@ -143,6 +165,8 @@ std::vector<Scenario> scenarios() {
       {"sample", 1, 1, askSample},
       {"top-p and top-k", 1, 1, askFilter},
       {"rules", 1, 3, askRule},
+      {"other rules", 1, 3, askOtherRule},
+      {"some keys, masks of a range", 1, 1, askSome},
       {"nothing queried", 1, 1, askNothing},
       {"all kinds at once", 9, 2, askMixed},
   };
@@ -166,8 +190,9 @@ std::vector<Player> gather(const std::shared_ptr<Model>& model, const Scenario& 
     player.twin = std::make_unique<Session>(model, length);
     for (uint32_t p = 0; p < kPrompt; p++) {
       const uint32_t word = Philox::block(static_cast<uint64_t>(i), p, 0, 0, 0)[0];
-      player.session->canvas[p] =
-          static_cast<int32_t>(word % static_cast<uint32_t>(model->spec.vocabulary));
+      player.session->canvas.write(
+          static_cast<int>(p),
+          static_cast<int32_t>(word % static_cast<uint32_t>(model->spec.vocabulary)));
     }
     players.push_back(std::move(player));
   }

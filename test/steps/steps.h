@@ -49,6 +49,11 @@ MakeBackend cardBackend(const std::string& device);
 // `decoded`: of the file's weights decoded to F32.
 void checkCard(Tally& tally, const MakeBackend& make, const std::string& path,
                const std::string& filter, bool decoded);
+#ifdef LACUNA_EMULATE
+void checkEmulated(Tally& tally, const std::string& path);
+#endif
+std::shared_ptr<Model> loadOn(const std::string& path, std::unique_ptr<Backend> backend,
+                              bool decoded = false);
 std::shared_ptr<Model> loadDecoded(const std::string& path, std::unique_ptr<Backend> backend);
 // `index`: index.json of a folder of reference models and logits; `filter`: a part of a file's
 // name.
