@@ -176,18 +176,23 @@ void fitScales(const Grouped<N>& x, int trials, float reach, PerGroup<N>& scale)
 
 // ---- Scales and minima -------------------------------------------------------------------------
 
+template <int N>
+void extremes(const Grouped<N>& x, PerGroup<N>& least, PerGroup<N>& most) {
+  for (int g = 0; g < groupsOf<N>; ++g) least[g] = most[g] = x[0][g];
+  for (int i = 0; i < N; ++i)
+    for (int g = 0; g < groupsOf<N>; ++g) {
+      least[g] = x[i][g] < least[g] ? x[i][g] : least[g];
+      most[g] = x[i][g] > most[g] ? x[i][g] : most[g];
+    }
+}
+
 // x ≈ scale · code + minimum, codes 0 … Max; where `negative`, minima are at most 0.
 template <int Max, bool negative, int N>
 void fitOffsets(const Grouped<N>& x, int trials, float reach, PerGroup<N>& scale,
                 PerGroup<N>& minimum) {
   constexpr int groups = groupsOf<N>;
   PerGroup<N> low, range, bound, best, inverse, shift, sum{};
-  for (int g = 0; g < groups; ++g) low[g] = range[g] = x[0][g];
-  for (int i = 0; i < N; ++i)
-    for (int g = 0; g < groups; ++g) {
-      low[g] = x[i][g] < low[g] ? x[i][g] : low[g];
-      range[g] = x[i][g] > range[g] ? x[i][g] : range[g];
-    }
+  extremes<N>(x, low, range);
   // From here on numbers are counted from `low`: sums of squares of large numbers that differ
   // little would lose the differences.
   for (int g = 0; g < groups; ++g) {
