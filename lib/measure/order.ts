@@ -7,21 +7,21 @@ export type OrderedRun = Pick<GenerationResult, 'trace' | 'shape' | 'prompt'>;
 
 /**
  * The step of the run in which each position of the answer got its final token; −1 where it is still
- * masked. A token that was taken back counts by its last commit, an edit counts as a commit, and
+ * masked, and for text that was given. A token that was taken back counts by its last commit, an edit counts as a commit, and
  * positions that a splice moved keep their step; those that it inserted have none until committed.
  *
  * @returns (length of the answer, at most maxTokens)
  */
 export function commitSteps({ trace, shape, prompt }: OrderedRun): Int32Array {
-  let steps = new Array<number>(shape.initial).fill(-1);
+  let steps = shape.initial.map(() => -1);
   const start = prompt.length;
-  for (const { step, committed, edited = [], remasked = [], splice } of trace) {
+  for (const { step, committed, edited = [], remasked = [], splices = [] } of trace) {
     for (const [position] of [...committed, ...edited]) steps[position - start] = step;
     for (const position of remasked) steps[position - start] = -1;
-    if (splice === undefined) continue;
-    const { at, remove, tokens } = splice;
-    const known = tokens.map((token) => (token === shape.mask ? -1 : step));
-    steps.splice(at - start, remove, ...known);
+    for (const { at, remove, tokens } of splices.toReversed()) {
+      const known = tokens.map((token) => (token === shape.mask ? -1 : step));
+      steps.splice(at - start, remove, ...known);
+    }
     steps = steps.slice(0, shape.capacity);
   }
   return Int32Array.from(steps.slice(0, shape.maxTokens));

@@ -2,7 +2,8 @@
 import type { Model } from '../model.js';
 import { wholeAnswer } from '../decoding/blocks.js';
 import { topK } from '../decoding/low-confidence.js';
-import { checkOptions, planOf, type Prompt } from '../plan.js';
+import { checkOptions, planOf } from '../plan.js';
+import type { PlainPrompt } from '../prompt.js';
 import type { StepResult } from '../types.js';
 import { abortSignal, boolean, integer, invalid, knownKeys, list } from '../validate.js';
 
@@ -58,7 +59,7 @@ const listed = 3; // tokens of a band
  */
 export async function positionCurve(
   model: Model,
-  prompts: readonly Prompt[],
+  prompts: readonly PlainPrompt[],
   options: PositionOptions = {},
 ): Promise<PositionCurve> {
   knownKeys('positionCurve()', options, ['masks', 'bos', 'batch', 'signal']);
@@ -85,7 +86,7 @@ export async function positionCurve(
 /** One report for each prompt, of its masks from left to right. */
 async function reports(
   model: Model,
-  prompts: readonly Prompt[],
+  prompts: readonly PlainPrompt[],
   masks: number,
   { bos, signal }: PositionOptions,
 ): Promise<StepResult[]> {

@@ -12,6 +12,7 @@ const pages = ['', 'decoding/', 'measure/'].flatMap((folder) =>
     .map((name) => folder + name),
 );
 const library = JSON.stringify(path('../../lib/index.ts'));
+const server = JSON.stringify(path('../../lib/server/index.ts'));
 let folder: string;
 
 beforeAll(() => {
@@ -32,6 +33,7 @@ function moduleOf(page: string): string {
   return blocks
     .join('\n')
     .replaceAll("from 'lacuna'", `from ${library}`)
+    .replaceAll("from 'lacuna/server'", `from ${server}`)
     .replaceAll(/'([^']*)\.gguf'/g, (_, name: string) => JSON.stringify(modelFor(name)));
 }
 

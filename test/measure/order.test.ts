@@ -70,11 +70,11 @@ test('commit steps: taken back, edited and moved positions', () => {
   });
   const run: OrderedRun = {
     prompt: Int32Array.of(1, 2),
-    shape: { maxTokens: 6, initial: 4, capacity: 8, mask: 99, blocks: 1, ends: [] },
+    shape: { maxTokens: 6, initial: [99, 99, 99, 99], capacity: 8, mask: 99, blocks: 1, ends: [] },
     trace: [
       step(0, { committed: [[2, 7, 1], [3, 7, 1]] }), // prettier-ignore
       step(1, { remasked: [2], edited: [[3, 8, 1]] }),
-      step(2, { committed: [[5, 7, 1]], splice: { at: 4, remove: 1, tokens: [99, 5, 99] } }),
+      step(2, { committed: [[5, 7, 1]], splices: [{ at: 4, remove: 1, tokens: [99, 5, 99] }] }),
       step(3, { committed: [[2, 7, 1]] }),
     ],
   };
