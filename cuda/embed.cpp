@@ -49,7 +49,7 @@ void CudaBackend::embed(Tensor x, const Weight& table, std::span<const int32_t> 
     if (!segment.canvas || !segment.canvas->copy) continue;
     for (int i = 0; i < segment.rows - segment.shadows; i++) {
       const int32_t* place = segment.canvas->copy + segment.positions[i];
-      tokenRows[static_cast<size_t>(segment.firstRow + i)] = {place, 0, 0};
+      tokenRows[static_cast<size_t>(segment.firstRow) + static_cast<size_t>(i)] = {place, 0, 0};
     }
   }
   follow(segmentCanvases);
