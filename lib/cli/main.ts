@@ -11,6 +11,7 @@ import { devicesCommand } from './devices.js';
 import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
+import { objectCommand } from './object.js';
 import { UsageError, version } from './options.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
@@ -34,6 +35,7 @@ Examples:
     );
   const commands = [
     runCommand(),
+    objectCommand(),
     replayCommand(),
     demoCommand(),
     inspectCommand(),

@@ -1,4 +1,5 @@
-/** The examples of docs/decoding run as they stand: all TypeScript of a page is one module. */
+/** The examples of docs/ run as they stand: all TypeScript of a page is one module. */
+import { createRequire } from 'node:module';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { join } from 'node:path';
@@ -6,7 +7,11 @@ import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const pages = readdirSync(path('../../docs/decoding')).filter((name) => name.endsWith('.md'));
+const pages = ['', 'decoding/'].flatMap((folder) =>
+  readdirSync(path(`../../docs/${folder}`))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => folder + name),
+);
 const library = JSON.stringify(path('../../lib/index.ts'));
 const embedded = JSON.stringify(path('../../models/shakespeare-7m.Q8_0.gguf'));
 let folder: string;
@@ -18,18 +23,22 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The TypeScript of a page, with the library of this repository and the model it ships. */
 function moduleOf(page: string): string {
-  const text = readFileSync(path(`../../docs/decoding/${page}`), 'utf8');
+  const text = readFileSync(path(`../../docs/${page}`), 'utf8');
   const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code);
   return blocks
     .join('\n')
     .replaceAll("from 'lacuna'", `from ${library}`)
+    .replaceAll(
+      "from 'zod'",
+      `from ${JSON.stringify(createRequire(import.meta.url).resolve('zod'))}`,
+    )
     .replaceAll(/'[^']*\.gguf'/g, embedded);
 }
 
 test.each(pages)('%s', async (page) => {
   const code = moduleOf(page);
   if (code === '') return; // a page of text and tables
-  const file = join(folder, page.replace('.md', '.ts'));
+  const file = join(folder, page.replace('/', '-').replace('.md', '.ts'));
   writeFileSync(file, code);
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {
