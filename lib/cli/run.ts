@@ -98,7 +98,7 @@ export function withNewline(text: string): string {
 }
 
 function asJson({ result, info }: Shown): object {
-  const { text, tokens, finishReason, steps, forwards, timing, holes } = result;
+  const { text, tokens, finishReason, steps, forwards, timing, holes, counts } = result;
   return {
     text,
     tokens: [...tokens],
@@ -108,7 +108,7 @@ function asJson({ result, info }: Shown): object {
     forwards,
     milliseconds: timing.total,
     nativeMilliseconds: timing.native,
-    tokensPerForward: Number(ratio(tokens.length, forwards)),
+    tokensPerForward: Number(counts.tokensPerForward.toFixed(1)),
     tokensPerSecond: Number(ratio(tokens.length, timing.total / 1000)),
     model: { architecture: info.architecture, name: info.name, backend: info.backend },
   };

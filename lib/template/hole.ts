@@ -35,7 +35,9 @@ export function hole(options: HoleOptions = {}): Hole {
 }
 
 export function isHole(segment: unknown): segment is Hole {
-  return typeof segment === 'object' && segment !== null && 'kind' in segment;
+  return (
+    typeof segment === 'object' && segment !== null && 'kind' in segment && segment.kind === 'hole'
+  );
 }
 
 function stops(name: string, value: HoleOptions['stop']): Stop[] {

@@ -41,6 +41,19 @@ describe('run in a pipe', () => {
     expect(stderr).toBe('');
   });
 
+  test('--template fills the gaps of an answer, --suffix ends one', () => {
+    const template = ['--template', 'KING:{{2-6}}, my lord.{{3-3}}', '--threads', '1'];
+    const { stdout, stderr, code } = lacuna(['run', ...template, '--stop', '\n', '--json']);
+    expect([stderr, code]).toEqual(['', 0]);
+    const result = JSON.parse(stdout) as { text: string; holes: { text: string; ended: string }[] };
+    expect(result).toMatchObject({ finishReason: 'filled' });
+    const [first, last] = result.holes;
+    expect(result.text).toBe(`KING:${first.text}, my lord.${last.text}`);
+    expect(first.text).not.toBe('');
+    const ending = lacuna(['run', '-p', 'ROMEO:\n', '--suffix', ' my love.', '-n', '6', '-q']);
+    expect(ending.stdout).toMatch(/ my love\.\n$/);
+  });
+
   test('--chat takes a template of the caller, and stops where the model does', () => {
     const path = join(folder, 'chat.jinja');
     writeFileSync(path, '{% for m in messages %}{{ m.content }}:\n{% endfor %}');

@@ -38,7 +38,7 @@ function moduleOf(page: string): string {
 test.each(pages)('%s', async (page) => {
   const code = moduleOf(page);
   if (code === '') return; // a page of text and tables
-  const file = join(folder, page.replace('/', '-').replace('.md', '.ts'));
+  const file = join(folder, page.replaceAll('/', '-').replace('.md', '.ts'));
   writeFileSync(file, code);
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {
