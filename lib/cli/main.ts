@@ -13,6 +13,7 @@ import { oneLine } from './format.js';
 import { inspectCommand } from './inspect.js';
 import { interrupted } from './interrupt.js';
 import { measureCommand } from './measure/index.js';
+import { objectCommand } from './object.js';
 import { UsageError, version } from './options.js';
 import { quantiseCommand } from './quantise.js';
 import { parallelbenchCommand } from './parallelbench.js';
@@ -39,6 +40,7 @@ Examples:
     );
   const commands = [
     runCommand(),
+    objectCommand(),
     replayCommand(),
     demoCommand(),
     inspectCommand(),

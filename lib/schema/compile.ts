@@ -54,6 +54,8 @@ const isObject = (value: unknown): value is Keywords =>
 class Compiler {
   readonly #root: JsonSchema;
   readonly #options: CompileOptions;
+  /** Plans of schemas that other values fit, too: without a type, or cut at the depth of recursion. */
+  readonly #loose = new Set<Node>();
 
   constructor(root: JsonSchema, options: CompileOptions) {
     this.#root = root;
@@ -137,8 +139,8 @@ class Compiler {
       }
       return this.node({ type: schema.type, ...branch }, at, refs);
     });
-    if (keyword === 'oneOf') refuseOverlap(branches, path);
-    return union(branches);
+    if (keyword === 'oneOf') refuseOverlap(branches, path, this.#loose);
+    return this.#union(branches);
   }
 
   #typed(schema: Keywords, path: string, refs: readonly string[]): Node | undefined {
@@ -147,7 +149,17 @@ class Compiler {
     const wrong = list.find((type) => !types.includes(type as Type));
     if (list.length === 0 || wrong !== undefined)
       refuse(path, `has the type ${JSON.stringify(wrong)}; types are ${types.join(', ')}`);
-    return union((list as Type[]).map((type) => this.#ofType(type, schema, path, refs)));
+    const node = this.#union(
+      (list as Type[]).map((type) => this.#ofType(type, schema, path, refs)),
+    );
+    if (node !== undefined && schema.type === undefined) this.#loose.add(node);
+    return node;
+  }
+
+  #union(branches: readonly (Node | undefined)[]): Node | undefined {
+    const node = union(branches);
+    if (node !== undefined && branches.includes(undefined)) this.#loose.add(node);
+    return node;
   }
 
   /** Any value fits a schema without a type; one of the types that its keywords are about is meant. */

@@ -14,30 +14,43 @@ function kinds(node: Node): Set<string> {
   );
 }
 
+/** Plans that say less than their schemas: values beside them fit, too. */
+type Loose = ReadonlySet<Node>;
+
+function isLoose(node: Node, loose: Loose): boolean {
+  const inner = node.kind === 'union' ? node.branches : [];
+  return loose.has(node) || inner.some((branch) => isLoose(branch, loose));
+}
+
 const exclude = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>) => ![...a].some((item) => b.has(item));
 
 /** Of two objects, each must have a member that keeps its values out of the other. */
-function membersExclude(a: readonly Member[], b: readonly Member[]): boolean {
+function membersExclude(a: readonly Member[], b: readonly Member[], loose: Loose): boolean {
   const told = a.some(({ key, required, node }) => {
     const other = b.find((member) => member.key === key);
-    return required && other?.required === true && disjoint(node, other.node);
+    return required && other?.required === true && disjoint(node, other.node, loose);
   });
   const lacks = (from: readonly Member[], to: readonly Member[]) =>
     from.some(({ key, required }) => required && !to.some((member) => member.key === key));
   return told || (lacks(a, b) && lacks(b, a));
 }
 
-function disjoint(a: Node, b: Node): boolean {
+function disjoint(a: Node, b: Node, loose: Loose): boolean {
+  if (isLoose(a, loose) || isLoose(b, loose)) return false;
   if (exclude(kinds(a), kinds(b))) return true;
   if (a.kind === 'choice' && b.kind === 'choice')
     return exclude(new Set(a.texts), new Set(b.texts));
-  return a.kind === 'object' && b.kind === 'object' && membersExclude(a.members, b.members);
+  return a.kind === 'object' && b.kind === 'object' && membersExclude(a.members, b.members, loose);
 }
 
-export function refuseOverlap(branches: readonly (Node | undefined)[], path: string): void {
+export function refuseOverlap(
+  branches: readonly (Node | undefined)[],
+  path: string,
+  loose: Loose,
+): void {
   branches.forEach((a, i) => {
     branches.slice(i + 1).forEach((b, j) => {
-      if (a === undefined || b === undefined || disjoint(a, b)) return;
+      if (a === undefined || b === undefined || disjoint(a, b, loose)) return;
       refuse(
         path,
         `has a oneOf whose branches ${i} and ${i + 1 + j} do not evidently exclude each other: ` +

@@ -1,4 +1,5 @@
-/** The examples of docs run as they stand: all TypeScript of a page is one module. */
+/** The examples of docs/ run as they stand: all TypeScript of a page is one module. */
+import { createRequire } from 'node:module';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ const pages = ['', 'decoding/', 'measure/'].flatMap((folder) =>
 );
 const library = JSON.stringify(path('../../lib/index.ts'));
 const server = JSON.stringify(path('../../lib/server/index.ts'));
+const zod = JSON.stringify(createRequire(import.meta.url).resolve('zod'));
 let folder: string;
 
 beforeAll(() => {
@@ -34,6 +36,7 @@ function moduleOf(page: string): string {
     .join('\n')
     .replaceAll("from 'lacuna'", `from ${library}`)
     .replaceAll("from 'lacuna/server'", `from ${server}`)
+    .replaceAll("from 'zod'", `from ${zod}`)
     .replaceAll(/'([^']*)\.gguf'/g, (_, name: string) => JSON.stringify(modelFor(name)));
 }
 

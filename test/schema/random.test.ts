@@ -1,31 +1,12 @@
 /** Typed output of a model with random weights, against a validator that the library does not use. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Random } from '../../lib/gguf/random.js';
-import { writeSynthetic } from '../../lib/gguf/synthetic.js';
-import { loadModel, type Model } from '../../lib/index.js';
 import { formats } from '../../lib/schema/formats.js';
+import { tinyModels } from './models.js';
 import { SchemaSource } from './random.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'lacuna-schema-'));
-const models: Model[] = [];
-
-beforeAll(async () => {
-  for (const architecture of ['llada', 'dream'] as const) {
-    const path = join(folder, `${architecture}.gguf`);
-    const shape = { layers: 1, dim: 32, heads: 1, ffn: 32, vocabulary: 300, context: 16384 };
-    await writeSynthetic(path, { architecture, ...shape, type: 'F32', tokenizer: true, seed: 5 });
-    models.push(await loadModel(path, { device: 'cpu', threads: 1 }));
-  }
-});
-
-afterAll(async () => {
-  await Promise.all(models.map((model) => model.dispose()));
-  rmSync(folder, { recursive: true });
-});
+const models = tinyModels();
 
 /** What the formats must at least be. */
 const looks: Record<string, (text: string) => boolean> = {
