@@ -77,7 +77,7 @@ test('a model: runs that share forwards give what they give alone', async () => 
         tasks: ['copy'],
         n: 3,
         samples: 3,
-        strategies: ['threshold', 'wino'],
+        strategies: ['wino'],
         temperatures: [1],
       },
       onRun: ({ strategy, value, instance, text }) =>
