@@ -1,0 +1,61 @@
+// `npm run findings`: measures what papers claim on the trained models and writes docs/findings.md, its
+// charts and all numbers. See docs/parallelbench.md.
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import * as vega from 'vega';
+import { format } from 'prettier';
+import { curvesChart } from '../dist/cli/curves.js';
+import { loadModel } from '../dist/index.js';
+import { measure } from './findings/measure.mjs';
+import { page } from './findings/page.mjs';
+
+const { values } = parseArgs({
+  options: {
+    standard: { type: 'string', default: 'models/tasks.Q8_0.gguf' },
+    reverse: { type: 'string', default: 'models/tasks-reverse.Q8_0.gguf' },
+    soft: { type: 'string', default: 'models/tasks-soft.Q8_0.gguf' },
+    samples: { type: 'string', default: '100' },
+    seed: { type: 'string', default: '0' },
+    tasks: { type: 'string' },
+    strategies: { type: 'string' },
+    out: { type: 'string', default: 'docs' },
+  },
+});
+const [samples, seed] = [Number(values.samples), Number(values.seed)];
+const [tasks, strategies] = [values.tasks?.split(','), values.strategies?.split(',')];
+if (!existsSync(values.standard)) {
+  console.error(
+    `findings: there is no ${values.standard}; train it (train/README.md) or give --standard`,
+  );
+  process.exit(2);
+}
+
+const models = {};
+for (const role of ['standard', 'reverse', 'soft']) {
+  if (existsSync(values[role])) models[role] = await loadModel(values[role]);
+}
+const say = (what) => console.error(what);
+const results = await measure(models, { samples, seed, tasks, strategies, width: 16, say });
+
+const folder = join(values.out, 'findings');
+await mkdir(folder, { recursive: true });
+const charts = [];
+for (const temperature of [0, 1]) {
+  const title = `Accuracy against tokens per forward, temperature ${temperature}`;
+  const about = `${basename(values.standard)}, ${samples} instances of each task; bars: 95 %`;
+  const points = results.curves.filter((point) => point.temperature === temperature);
+  const file = join(folder, `curves-${temperature}.svg`);
+  await writeFile(file, await curvesChart(vega, points, { title, about }));
+  charts.push({ title, file: `findings/curves-${temperature}.svg` });
+}
+await writeFile(join(folder, 'results.json'), `${JSON.stringify(results)}\n`);
+const names = Object.keys(models).map((role) => basename(values[role]));
+const date = new Date().toISOString().slice(0, 10);
+const text = page(results, { models: names, samples, seed, date, charts });
+await writeFile(
+  join(values.out, 'findings.md'),
+  await format(text, { parser: 'markdown', printWidth: 100 }),
+);
+for (const model of Object.values(models)) await model.dispose();

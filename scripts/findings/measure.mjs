@@ -1,0 +1,187 @@
+// What the claims rest on: accuracy by strategy, blocks and model, the order of commits, votes.
+import {
+  Batch,
+  credit,
+  parallelbench,
+  modelSubject,
+  softMask,
+  strategyNames,
+  taskInstance,
+  taskNames,
+  threshold,
+  topK,
+  voteOverTime,
+  wholeAnswer,
+  wilson,
+} from '../../dist/index.js';
+
+/**
+ * @param models `{ standard, reverse?, soft? }`, loaded
+ * @param options `{ samples, seed, tasks, strategies, width, say }`; all tasks and strategies by default
+ */
+export async function measure({ standard, reverse, soft }, options) {
+  const { say } = options;
+  say('curves');
+  const order = new Orders();
+  const { strategies = strategyNames } = options;
+  const curves = await bench(standard, { strategies, onRun: (run) => order.note(run) }, options);
+  say('blocks');
+  const blocks = await blockLengths(standard, options);
+  say('reverse-order training');
+  const both = reverse && (await twoModels(standard, reverse, options));
+  say('credits and soft masks');
+  const credits = await pair(standard, { decode: credit(threshold({ tau: 0.9 })) }, options);
+  const softMasks = soft && (await pair(soft, { refine: softMask() }, options));
+  say('votes');
+  const votes = await voted(standard, options);
+  return {
+    curves,
+    blocks,
+    reverse: both,
+    credit: credits,
+    soft: softMasks,
+    order: order.means(),
+    votes,
+  };
+}
+
+function bench(model, more, { samples, seed, tasks = taskNames, width, signal }) {
+  return parallelbench(modelSubject(model, width), { samples, seed, tasks, signal, ...more });
+}
+
+const greedy = { strategies: ['confidence'], temperatures: [0] };
+
+async function blockLengths(model, options) {
+  const lengths = { 4: 4, 8: 8, whole: undefined };
+  const all = {};
+  for (const [name, blockLength] of Object.entries(lengths)) {
+    const points = await bench(model, { ...greedy, ...(blockLength && { blockLength }) }, options);
+    all[name] = points.filter(({ value }) => value === 2);
+  }
+  return all.whole.map(({ task }, i) => ({
+    task,
+    byLength: { 4: all[4][i], 8: all[8][i], whole: all.whole[i] },
+  }));
+}
+
+async function twoModels(standard, reverse, options) {
+  const more = { ...greedy, blockLength: 4 };
+  const a = await bench(standard, more, options);
+  const b = await bench(reverse, more, options);
+  return a.flatMap((point, i) =>
+    [1, 2, 4].includes(point.value)
+      ? [{ task: point.task, k: point.value, standard: point, reverse: b[i] }]
+      : [],
+  );
+}
+
+/** threshold 0.9 with and without something more, over all tasks. */
+async function pair(model, more, options) {
+  const plain = { decode: threshold({ tau: 0.9 }) };
+  return {
+    without: await total(model, plain, options),
+    with: await total(model, { ...plain, ...more }, options),
+  };
+}
+
+async function total(model, generation, options) {
+  const sum = { samples: 0, right: 0, tokens: 0, forwards: 0 };
+  for await (const { instance, result, text } of runs(model, generation, options)) {
+    sum.samples++;
+    sum.right += Number(instance.check(text));
+    sum.tokens += result.tokens.length;
+    sum.forwards += result.forwards;
+  }
+  const { right, samples, tokens, forwards } = sum;
+  return { ...sum, interval: wilson(right, samples), tokensPerForward: tokens / forwards };
+}
+
+async function* runs(model, generation, { samples, seed, tasks = taskNames, width }) {
+  const subject = modelSubject(model, width);
+  const instances = tasks.flatMap((task) =>
+    Array.from({ length: samples }, (_, index) => taskInstance(task, { seed, index })),
+  );
+  for (let i = 0; i < instances.length; i += width) {
+    const some = instances.slice(i, i + width);
+    const done = await Promise.all(
+      some.map((instance) =>
+        subject.run(instance, () => ({
+          blocks: wholeAnswer(),
+          stopAtEos: false,
+          seed,
+          ...generation,
+        })),
+      ),
+    );
+    yield* done.map((run, j) => ({ ...run, instance: some[j] }));
+  }
+}
+
+/** Two tokens a step, sampled, and the answers of every step. */
+async function voted(model, { samples, seed, tasks = taskNames, width }) {
+  const batch = new Batch(model);
+  const { tokenizer, info } = model;
+  const suppress = [info.tokens.eos, info.tokens.eot].filter((token) => token !== undefined);
+  const rows = [];
+  for (const task of tasks) {
+    const right = { last: 0, ever: 0, vote: 0 };
+    for (let from = 0; from < samples; from += width) {
+      const indices = Array.from({ length: Math.min(width, samples - from) }, (_, i) => from + i);
+      await Promise.all(
+        indices.map(async (index) => {
+          const { prompt, answer, check } = taskInstance(task, { seed, index });
+          const known = tokenizer.encode(prompt);
+          const maxTokens = tokenizer.encode(`${prompt} ${answer}`).length - known.length;
+          const vote = await voteOverTime(batch, known, {
+            ...{ maxTokens, suppress, stopAtEos: false, blocks: wholeAnswer(), seed: index },
+            ...{ decode: topK({ k: 2 }), temperature: 1, normalise: (text) => text.trim() },
+          });
+          right.last += Number(check(vote.result.text));
+          right.ever += Number(
+            [vote.result.text, ...vote.answers].some((text) => check(text ?? '')),
+          );
+          right.vote += Number(check(vote.answer ?? ''));
+        }),
+      );
+    }
+    const score = (n) => ({ right: n, samples, interval: wilson(n, samples) });
+    const [last, ever, vote] = [right.last, right.ever, right.vote].map(score);
+    rows.push({ task, last, ever, vote });
+  }
+  return rows;
+}
+
+/** Means of global AR-ness@1 (DiffuCoder, arXiv 2506.20639) of the runs that commit one token a step. */
+class Orders {
+  #sums = new Map();
+
+  note({ strategy, temperature, value, result }) {
+    if (value !== 1 || result.forwards !== result.tokens.length) return;
+    const key = JSON.stringify({ strategy, temperature });
+    const sum = this.#sums.get(key) ?? { n: 0, total: 0, squares: 0 };
+    const share = leftmostFirst(result.trace.flatMap(({ committed }) => committed.map(([p]) => p)));
+    sum.n++;
+    sum.total += share;
+    sum.squares += share ** 2;
+    this.#sums.set(key, sum);
+  }
+
+  means() {
+    return [...this.#sums].map(([key, { n, total, squares }]) => {
+      const mean = total / n;
+      const error = Math.sqrt(Math.max(0, squares / n - mean ** 2) / n);
+      return { ...JSON.parse(key), n, mean, error };
+    });
+  }
+}
+
+/** Share of commits at the leftmost position that was missing. @param order positions as committed */
+export function leftmostFirst(order) {
+  const left = new Set(order);
+  let count = 0;
+  for (const position of order) {
+    if (position === Math.min(...left)) count++;
+    left.delete(position);
+  }
+  return count / order.length;
+}
