@@ -67,6 +67,7 @@ export {
   tasks,
   taskWords,
   type TaskInstance,
+  type Split as TaskSplit,
   type TaskName,
   type TaskOptions,
 } from './tasks/index.js';
@@ -83,7 +84,13 @@ export {
   type Score as BenchScore,
 } from './tasks/bench.js';
 export { modelSubject, oracleSubject, type Subject } from './tasks/subject.js';
-export { strategies, strategyNames, type Strategy, type StrategyName } from './tasks/strategies.js';
+export {
+  strategies,
+  strategyNames,
+  type Setting as StrategySetting,
+  type Strategy,
+  type StrategyName,
+} from './tasks/strategies.js';
 export {
   arness,
   commitSteps,
