@@ -1,15 +1,18 @@
 /** `/v1/chat/completions` and `/v1/completions`: OpenAI's two shapes of the same thing. */
 import { randomUUID } from 'node:crypto';
-import { chatTokens } from '../text/template.js';
+import { chatTokensApart } from '../text/template.js';
 import { invalid, string } from '../validate.js';
 import { begin, type Answer, type Answered, type TokenLogprob } from './answer.js';
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
 import { EventStream, eventStreamHeaders } from './events.js';
+import type { Limits } from './limits.js';
+import { refuseLongText } from './long-text.js';
 import {
   chatLogprobs,
   completionLogprobs,
+  headerList,
   messagesOf,
   refuseTooLong,
   wantedOf,
@@ -79,10 +82,14 @@ export async function chatCompletions(body: Body, context: Context): Promise<Res
   wanted.logprobs = chatLogprobs(body, limits);
   const messages = messagesOf(body.messages, limits);
   const { model } = engine;
-  const prompt = chatTokens(model.tokenizer, messages, {
-    ...engine.defaults.chat,
-    architecture: model.info.architecture,
-  });
+  const { tokenizer, info } = model;
+  const prompt = await chatTokensApart(
+    tokenizer,
+    messages,
+    { ...engine.defaults.chat, architecture: info.architecture },
+    { ms: limits.templateMs, length: limits.templateLength },
+    (text) => refuseLongText('messages', tokenizer, text, context.most),
+  );
   return respond(chat, [prompt], wanted, context);
 }
 
@@ -93,19 +100,24 @@ export async function completions(body: Body, context: Context): Promise<Respons
   wanted.logprobs = completionLogprobs(body, limits);
   const { tokenizer } = engine.model;
   const { bos } = engine.defaults;
-  const prompts = promptsOf(body.prompt).map((prompt) =>
-    typeof prompt === 'string' ? tokenizer.encode(prompt, { bos }) : prompt,
-  );
+  const prompts: Int32Array[] = [];
+  for (const prompt of promptsOf(body.prompt, limits)) {
+    if (typeof prompt === 'string') {
+      await refuseLongText('prompt', tokenizer, prompt, context.most);
+      prompts.push(tokenizer.encode(prompt, { bos }));
+    } else prompts.push(prompt);
+  }
   return respond(completion, prompts, wanted, context);
 }
 
 /** A text, token ids, or a list of either. */
-function promptsOf(prompt: unknown): (string | Int32Array)[] {
+function promptsOf(prompt: unknown, limits: Limits): (string | Int32Array)[] {
   if (typeof prompt === 'string') return [prompt];
   if (!Array.isArray(prompt) || prompt.length === 0) {
     return invalid('prompt', prompt, 'a text, token ids, or a list of texts');
   }
   if (typeof prompt[0] === 'number') return [Int32Array.from(prompt as number[])];
+  if (prompt.length > limits.n) invalid('prompt', prompt, `at most ${limits.n} texts`);
   return prompt.map((text, i) => string(`prompt[${i}]`, text));
 }
 
@@ -117,11 +129,8 @@ async function respond(
   context: Context,
 ): Promise<Response> {
   const { engine, limits, signal, start } = context;
-  const most = engine.model.info.context || limits.canvas;
   const { maxTokens } = wanted.options;
-  for (const { length } of prompts) {
-    refuseTooLong(length, maxTokens, Math.min(most, limits.canvas));
-  }
+  for (const { length } of prompts) refuseTooLong(length, maxTokens, context.most);
   const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
@@ -134,7 +143,7 @@ async function respond(
   );
   const headers = {
     ...context.headers,
-    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': wanted.ignored.join(', ') }),
+    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': headerList(wanted.ignored) }),
   };
   const envelope = {
     id: `${shape.idPrefix}-${randomUUID()}`,
@@ -150,11 +159,13 @@ async function respond(
 
 /** All or none: where one cannot start, the others end. */
 async function all(starting: Promise<Answer>[], context: Context): Promise<Answer[]> {
-  const settled = await Promise.allSettled(starting);
-  const failed = settled.find(({ status }) => status === 'rejected');
-  if (failed === undefined) return Promise.all(starting);
-  context.leave();
-  throw (failed as PromiseRejectedResult).reason;
+  try {
+    return await Promise.all(starting);
+  } catch (error) {
+    context.leave('failed');
+    await Promise.allSettled(starting);
+    throw error;
+  }
 }
 
 async function answerWhole(
@@ -238,7 +249,7 @@ async function stream(
     events.send('[DONE]');
     context.finished(answered);
   } catch (error) {
-    context.leave();
+    context.leave('failed');
     if (!context.gone(error)) events.send(httpError(context.explain(error)).body);
     context.failed(error);
   } finally {

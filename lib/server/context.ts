@@ -51,6 +51,12 @@ export class Context {
     return this.#controller.signal;
   }
 
+  /** Tokens that prompt and answer may have together. */
+  get most(): number {
+    const { context } = this.engine.model.info;
+    return Math.min(context || Infinity, this.limits.canvas);
+  }
+
   leave(reason: Leaving = 'client'): void {
     if (this.#controller.signal.aborted) return;
     this.#reason = reason;
@@ -71,6 +77,7 @@ export class Context {
     const { requestSeconds } = this.limits;
     return new HttpError(503, `the request took more than ${requestSeconds} s`, {
       code: 'time_limit',
+      headers: { 'x-should-retry': 'false' }, // to OpenAI's clients; it would take as long again
     });
   }
 

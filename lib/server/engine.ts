@@ -105,9 +105,12 @@ export class Engine {
       });
     }
     return new Promise((resolve, reject) => {
+      const left = () =>
+        reject(new LacunaError('ABORTED', 'left while it waited', { cause: signal.reason }));
+      if (signal.aborted) return left();
       const abort = () => {
         this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(new LacunaError('ABORTED', 'left while it waited', { cause: signal.reason }));
+        left();
       };
       // The slot passes from hand to hand, so that nobody can come in between.
       const go = () => {

@@ -66,9 +66,9 @@ export function wantedOf(
   const { strict, ...lacuna } = lacunaOf(body.lacuna, limits, canvas);
   const ignored = Object.keys(body).filter((key) => ![...known, ...own].includes(key));
   if (strict && ignored.length > 0) {
-    throw new HttpError(400, `these fields mean nothing here: ${ignored.join(', ')}`, {
+    throw new HttpError(400, `these fields mean nothing here: ${headerList(ignored)}`, {
       code: 'unsupported_parameter',
-      param: ignored[0],
+      param: ignored[0].slice(0, 64),
     });
   }
   const n = optional('n', body.n, (name, value) => integer(name, value, { min: 1, max: limits.n }));
@@ -220,6 +220,14 @@ function contentOf(name: string, content: unknown): string {
       return string(`${name}[${i}].text`, text);
     })
     .join('');
+}
+
+/** Names that a client chose, as far as a header takes them. */
+export function headerList(names: readonly string[]): string {
+  return names
+    .filter((name) => /^[\w.-]{1,64}$/.test(name))
+    .slice(0, 32)
+    .join(', ');
 }
 
 /** Says in OpenAI's words that the answer does not fit. */
