@@ -15,6 +15,8 @@ export interface TokenLogprob {
 
 export interface AnswerStats {
   forwards: number;
+  /** Tokens of the prompt. */
+  prompt: number;
   /** Tokens that the client received. */
   tokens: number;
   tokensPerForward: number;
@@ -122,7 +124,7 @@ export async function begin(
     return {
       finish: stopped || result?.finishReason === 'eos' ? 'stop' : 'length',
       result,
-      stats: { forwards, tokens, tokensPerForward, slots, firstTextMs, wallMs },
+      stats: { forwards, prompt: first, tokens, tokensPerForward, slots, firstTextMs, wallMs },
     };
   };
   return { run, finish };

@@ -1,7 +1,7 @@
 /** `/v1/chat/completions` and `/v1/completions`: OpenAI's two shapes of the same thing. */
 import { randomUUID } from 'node:crypto';
 import { chatTokensApart } from '../text/template.js';
-import { invalid, string } from '../validate.js';
+import { invalid, string, tokenIds } from '../validate.js';
 import { begin, type Answer, type Answered, type TokenLogprob } from './answer.js';
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
@@ -101,7 +101,7 @@ export async function completions(body: Body, context: Context): Promise<Respons
   const { tokenizer } = engine.model;
   const { bos } = engine.defaults;
   const prompts: Int32Array[] = [];
-  for (const prompt of promptsOf(body.prompt, limits)) {
+  for (const prompt of promptsOf(body.prompt, limits, tokenizer.vocabularySize)) {
     if (typeof prompt === 'string') {
       await refuseLongText('prompt', tokenizer, prompt, context.most);
       prompts.push(tokenizer.encode(prompt, { bos }));
@@ -111,12 +111,12 @@ export async function completions(body: Body, context: Context): Promise<Respons
 }
 
 /** A text, token ids, or a list of either. */
-function promptsOf(prompt: unknown, limits: Limits): (string | Int32Array)[] {
+function promptsOf(prompt: unknown, limits: Limits, vocabulary: number): (string | Int32Array)[] {
   if (typeof prompt === 'string') return [prompt];
   if (!Array.isArray(prompt) || prompt.length === 0) {
     return invalid('prompt', prompt, 'a text, token ids, or a list of texts');
   }
-  if (typeof prompt[0] === 'number') return [Int32Array.from(prompt as number[])];
+  if (typeof prompt[0] === 'number') return [tokenIds('prompt', prompt, vocabulary)];
   if (prompt.length > limits.n) invalid('prompt', prompt, `at most ${limits.n} texts`);
   return prompt.map((text, i) => string(`prompt[${i}]`, text));
 }

@@ -87,6 +87,7 @@ export class Context {
 
   finished(answered: readonly Answered[]): void {
     for (const { stats } of answered) {
+      this.#metrics.tokens.inc({ kind: 'prompt' }, stats.prompt);
       this.#metrics.tokens.inc({ kind: 'completion' }, stats.tokens);
       this.#metrics.tokensPerForward.observe(stats.tokensPerForward);
       if (stats.firstTextMs !== undefined) {
