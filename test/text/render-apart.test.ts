@@ -9,7 +9,10 @@ import { extended } from './vocabulary.js';
 const generous = { ms: 100_000, length: 1 << 20 };
 const values = { messages: [{ role: 'user', content: 'Why?' }], add_generation_prompt: true };
 const fails = (message: RegExp): unknown =>
-  expect.objectContaining({ code: 'BAD_TEMPLATE', message: expect.stringMatching(message) });
+  expect.objectContaining({
+    code: 'BAD_TEMPLATE',
+    message: expect.stringMatching(message) as string,
+  });
 
 test('a template gives the same tokens in its thread', async () => {
   const tokenizer = extended(['<|im_start|>', '<|im_end|>'], [], { pre: 'qwen2' });
