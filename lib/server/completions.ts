@@ -1,12 +1,11 @@
 /** `/v1/chat/completions` and `/v1/completions`: OpenAI's two shapes of the same thing. */
-import { randomUUID } from 'node:crypto';
 import { chatTokens } from '../text/template.js';
 import { invalid, string } from '../validate.js';
 import { begin, type Answer, type Answered, type TokenLogprob } from './answer.js';
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
-import { EventStream, eventStreamHeaders } from './events.js';
+import { EventStream } from './events.js';
 import {
   chatLogprobs,
   completionLogprobs,
@@ -16,6 +15,7 @@ import {
   type Body,
   type Wanted,
 } from './request.js';
+import { headersOf, sinkOf, type Chunk, type Sink } from './wire.js';
 
 /** What is different between the endpoints. */
 interface Shape {
@@ -116,7 +116,8 @@ async function respond(
   wanted: Wanted,
   context: Context,
 ): Promise<Response> {
-  const { engine, limits, signal, start } = context;
+  const { engine, limits, signal, start, wire } = context;
+  wanted.options.deadline = context.deadline;
   const most = engine.model.info.context || limits.canvas;
   const { maxTokens } = wanted.options;
   for (const { length } of prompts) {
@@ -137,15 +138,15 @@ async function respond(
     ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': wanted.ignored.join(', ') }),
   };
   const envelope = {
-    id: `${shape.idPrefix}-${randomUUID()}`,
+    id: `${shape.idPrefix}-${context.id}`,
     created: Math.floor(Date.now() / 1000),
     model: engine.id,
     system_fingerprint: context.fingerprint,
   };
   if (!wanted.stream) return answerWhole(shape, answers, wanted, envelope, headers, context);
-  const events = new EventStream(limits, () => context.leave());
-  void stream(shape, answers, wanted, envelope, events, context);
-  return new Response(events.body, { headers: { ...headers, ...eventStreamHeaders } });
+  const events = new EventStream(limits, wire.framing, () => context.leave());
+  void stream(shape, answers, wanted, envelope, sinkOf(wire, events), context);
+  return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
 }
 
 /** All or none: where one cannot start, the others end. */
@@ -181,14 +182,14 @@ async function answerWhole(
   const done = await Promise.all(choices);
   const answered = done.map((choice) => choice.answered);
   context.finished(answered);
-  const body = {
+  const body: object = {
     ...{ ...envelope, object: shape.object },
     choices: done.map(({ choice }) => choice),
     usage: usageOf(answers, answered),
     timings: timingsOf(answers, answered),
     lacuna: { v: 1, stats: statsOf(answered) },
   };
-  return Response.json(body, { headers });
+  return Response.json(context.wire.whole(body as Chunk), { headers });
 }
 
 async function stream(
@@ -196,7 +197,7 @@ async function stream(
   answers: readonly Answer[],
   wanted: Wanted,
   envelope: object,
-  events: EventStream,
+  events: Sink,
   context: Context,
 ): Promise<void> {
   const chunk = (choices: object[], more: object = {}) => ({

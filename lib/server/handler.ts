@@ -94,7 +94,7 @@ export function createHandler(options: HandlerOptions): Handler {
       engine,
       limits,
       metrics,
-      { headers, fingerprint },
+      { headers, fingerprint, all: active },
       () => active.delete(context),
     );
     active.add(context);
