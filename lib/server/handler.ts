@@ -122,7 +122,10 @@ export function createHandler(options: HandlerOptions): Handler {
   };
 
   const handle = async (request: Request): Promise<Response> => {
-    const headers: Record<string, string> = { 'x-request-id': requestId(request) };
+    const headers: Record<string, string> = {
+      'x-request-id': requestId(request),
+      'x-content-type-options': 'nosniff',
+    };
     let response: Response;
     try {
       Object.assign(headers, check(request));
