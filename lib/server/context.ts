@@ -98,6 +98,7 @@ export class Context {
     const { requestSeconds } = this.limits;
     return new HttpError(503, `the request took more than ${requestSeconds} s`, {
       code: 'time_limit',
+      headers: { 'x-should-retry': 'false' }, // to OpenAI's clients; it would take as long again
     });
   }
 

@@ -13,7 +13,7 @@ import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
 import { EventStream } from './events.js';
-import { lengthsOf, type Wanted } from './request.js';
+import { headerList, lengthsOf, type Wanted } from './request.js';
 import type { Shape } from './shape.js';
 import { statsOf, timingsOf, usageOf } from './usage.js';
 import { draftWork } from './work/draft.js';
@@ -40,8 +40,7 @@ export async function respond(
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
   }
-  const most = Math.min(engine.model.info.context || limits.canvas, limits.canvas);
-  const lengths = choices.map((prompt) => lengthsOf(prompt.length, wanted, most));
+  const lengths = choices.map((prompt) => lengthsOf(prompt.length, wanted, engine));
   const { canvas, candidates } = wanted.lacuna;
   const watch = canvas === 'delta' || canvas === 'full' ? candidates : undefined;
   const firstSeed = wanted.options.seed ?? engine.defaults.seed ?? 0;
@@ -58,7 +57,7 @@ export async function respond(
   };
   const headers = {
     ...context.headers,
-    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': wanted.ignored.join(', ') }),
+    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': headerList(wanted.ignored) }),
   };
   if (!wanted.stream) {
     const body = await whole(shape, choices.length, start, wanted, envelope, context);
@@ -143,7 +142,7 @@ async function stream(
     // A choice that cannot even wait says so within the turn.
     await Promise.race([Promise.any(starts).then(() => turn()), Promise.all(starts)]);
   } catch (error) {
-    context.leave();
+    context.leave('failed');
     events.end();
     throw error instanceof AggregateError ? error.errors[0] : error;
   }
@@ -169,7 +168,7 @@ async function allOf<T>(promises: readonly Promise<T>[], context: Context): Prom
   try {
     return await Promise.all(promises);
   } catch (error) {
-    context.leave();
+    context.leave('failed');
     await Promise.allSettled(promises);
     throw error;
   }

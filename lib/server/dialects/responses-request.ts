@@ -11,7 +11,7 @@ const remembering = ['previous_response_id', 'conversation', 'prompt', 'backgrou
 const unused = [...remembering, 'truncation'];
 
 /** Throws `INVALID_ARGUMENT`, and `HttpError` for what needs a memory. */
-export function chatOf(body: Body, limits: Limits): Body {
+export function chatBodyOf(body: Body, limits: Limits): Body {
   refuseMemory(body);
   const { input, instructions, text, tools, tool_choice, reasoning, include, ...others } = body;
   const { format } = object('text', text ?? undefined);
