@@ -72,6 +72,7 @@ export function httpError(error: unknown): HttpError {
   return new HttpError(500, 'internal error', { code: 'internal_error' });
 }
 
-export function errorResponse(error: HttpError): Response {
-  return Response.json(error.body, { status: error.status, headers: error.headers });
+/** @param body where it is not OpenAI's shape that the client knows */
+export function errorResponse(error: HttpError, body: object = error.body): Response {
+  return Response.json(body, { status: error.status, headers: error.headers });
 }

@@ -1,7 +1,7 @@
 /** More than a client may ask for, and slower than it may be. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Model } from '../../lib/index.js';
+import type { DiffusionSession, Model } from '../../lib/index.js';
 import { createHandler } from '../../lib/server/index.js';
 import { plainTemplate } from '../../lib/text/formats.js';
 import { opened, posted, raw, samples, serve, statusOf, tinyModel } from './machine.js';
@@ -67,7 +67,7 @@ describe('numbers', () => {
 
   test('token ids', async () => {
     const handler = createHandler({ model, defaults });
-    for (const ids of ['[-1]', '[300]', '[1.5]', '[1,"2"]', '[1,null]', '[1e99]', '[[1]]']) {
+    for (const ids of ['[-1]', '[300]', '[1.5]', '[1,"2"]', '[1,null]', '[1e99]', '[[1],[300]]']) {
       const response = await handler(ask(`{"prompt":${ids},"max_tokens":4}`));
       expect([ids, response.status]).toEqual([ids, 400]);
     }
@@ -94,16 +94,57 @@ describe('texts', () => {
         ],
       },
     ],
+    ['a suffix', '/v1/completions', { prompt: 'a', suffix: 'a'.repeat(3 << 20) }],
+    ['a text for Ollama', '/api/generate', { prompt: 'a'.repeat(3 << 20), stream: false }],
+    ['an input', '/v1/responses', { input: 'a'.repeat(3 << 20) }],
+    ['a text to tokenize', '/tokenize', { content: 'a'.repeat(3 << 20) }],
   ])('%s that cannot fit', async (_, path, body) => {
     const handler = createHandler({ model, defaults });
     const encode = vi.spyOn(model.tokenizer, 'encode');
     const response = await handler(ask(body, path));
     const lengths = encode.mock.calls.map(([text]) => text.length);
     encode.mockRestore();
-    const { error } = (await response.json()) as Reply;
-    expect([response.status, error?.code]).toEqual([400, 'context_length_exceeded']);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toMatch(/but the context has 4096 tokens/);
     // Not megabytes at a stretch.
     expect(Math.max(0, ...lengths)).toBeLessThanOrEqual(1 << 14);
+  });
+
+  test.each<[string, string, object]>([
+    [
+      'files around a gap',
+      '/infill',
+      {
+        ...{ input_prefix: 'a'.repeat(1 << 20), input_suffix: 'b'.repeat(1 << 20), n_predict: 2 },
+        input_extra: [{ filename: 'c'.repeat(1 << 20), text: 'd' }],
+      },
+    ],
+    [
+      'a prediction',
+      '/v1/chat/completions',
+      {
+        messages: [{ role: 'user', content: 'a' }],
+        ...{ max_tokens: 4, prediction: { type: 'content', content: 'a'.repeat(3 << 20) } },
+      },
+    ],
+  ])('%s that is longer than what is used of it', async (_, path, body) => {
+    const handler = createHandler({ model, defaults });
+    const encode = vi.spyOn(model.tokenizer, 'encode');
+    const response = await handler(ask(body, path));
+    const lengths = encode.mock.calls.map(([text]) => text.length);
+    encode.mockRestore();
+    expect(response.status).toBe(200);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(1 << 15);
+  });
+
+  test('more token ids than the context has', async () => {
+    const handler = createHandler({ model, defaults });
+    for (const [path, body] of [
+      ['/v1/completions', { prompt: Array(100_000).fill(1) }],
+      ['/detokenize', { tokens: Array(100_000).fill(1) }],
+    ] as const) {
+      expect([path, (await handler(ask(body, path))).status]).toEqual([path, 400]);
+    }
   });
 
   test('names of fields do not get out of their header', async () => {
@@ -124,7 +165,12 @@ describe('texts', () => {
 
   test('special tokens of the vocabulary are text', async () => {
     const handler = createHandler({ model, defaults });
-    const run = vi.spyOn(handler.engine, 'run');
+    let canvas: number[] = [];
+    const step = model.step.bind(model);
+    const spy = vi.spyOn(model, 'step').mockImplementation((items, options) => {
+      canvas = [...(items[0].session as DiffusionSession).tokens];
+      return step(items, options);
+    });
     for (const text of model.tokenizer.controlTokens.keys()) {
       const chat = (role: string) => ({ messages: [{ role, content: `a${text}b` }] });
       const { bos } = model.tokenizer; // what the template says
@@ -136,12 +182,13 @@ describe('texts', () => {
       ] as const) {
         const response = await handler(ask({ ...body, max_tokens: 1 }, path));
         expect(response.status).toBe(200);
-        const [prompt] = run.mock.calls.at(-1)!;
+        const prompt = canvas.slice(0, -1); // and the mask of the answer
         const control = new Set(model.tokenizer.controlTokens.values());
-        expect(Array.from(prompt).filter((id) => control.has(id))).toEqual(own);
+        expect(prompt.filter((id) => control.has(id))).toEqual(own);
         expect(model.tokenizer.decode(prompt, { special: true })).toContain(`a${text}b`);
       }
     }
+    spy.mockRestore();
   });
 
   test('a template that loops ends with an error, and others are served meanwhile', async () => {
