@@ -168,7 +168,7 @@ describe('texts', () => {
     let canvas: number[] = [];
     const step = model.step.bind(model);
     const spy = vi.spyOn(model, 'step').mockImplementation((items, options) => {
-      canvas = [...(items[0].session as DiffusionSession).tokens];
+      canvas = [...(items[0] as unknown as { session: DiffusionSession }).session.tokens];
       return step(items, options);
     });
     for (const text of model.tokenizer.controlTokens.keys()) {
