@@ -1,5 +1,4 @@
 /** Starts every choice of a request, then answers in one piece or as a stream. */
-import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { invalid } from '../validate.js';
 import {
@@ -13,7 +12,7 @@ import {
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
-import { EventStream, eventStreamHeaders } from './events.js';
+import { EventStream } from './events.js';
 import { headerList, lengthsOf, type Wanted } from './request.js';
 import type { Shape } from './shape.js';
 import { statsOf, timingsOf, usageOf } from './usage.js';
@@ -21,6 +20,7 @@ import { draftWork } from './work/draft.js';
 import { jsonWork } from './work/json.js';
 import { textWork } from './work/text.js';
 import { toolsWork } from './work/tools.js';
+import { headersOf, sinkOf, type Chunk, type Sink } from './wire.js';
 
 /** Starts the choice of that index; resolves when it has its slot. */
 type Start = (index: number, listener: AnswerListener) => Promise<{ done: Promise<Answered> }>;
@@ -34,7 +34,8 @@ export async function respond(
   wanted: Wanted,
   context: Context,
 ): Promise<Response> {
-  const { engine, limits, signal } = context;
+  const { engine, limits, signal, wire } = context;
+  wanted.options.deadline = context.deadline;
   const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
@@ -49,7 +50,7 @@ export async function respond(
     return begin(work, { ...job, seed: firstSeed + index }, listener, context.start);
   };
   const envelope = {
-    id: `${shape.idPrefix}-${randomUUID()}`,
+    id: `${shape.idPrefix}-${context.id}`,
     created: Math.floor(Date.now() / 1000),
     model: engine.id,
     system_fingerprint: context.fingerprint,
@@ -60,10 +61,10 @@ export async function respond(
   };
   if (!wanted.stream) {
     const body = await whole(shape, choices.length, start, wanted, envelope, context);
-    return Response.json(body, { headers });
+    return Response.json(wire.whole(body as Chunk), { headers });
   }
   const events = await stream(shape, choices.length, start, wanted, envelope, context);
-  return new Response(events.body, { headers: { ...headers, ...eventStreamHeaders } });
+  return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
 }
 
 function workOf({ tools, json, prediction }: Wanted): Work {
@@ -118,7 +119,9 @@ async function stream(
   envelope: Envelope,
   context: Context,
 ): Promise<EventStream> {
-  const events = new EventStream(context.limits, () => context.leave());
+  const { limits, wire } = context;
+  const out = new EventStream(limits, wire.framing, () => context.leave());
+  const events = sinkOf(wire, out);
   const chunk: MakeChunk = (choices, more) => ({
     ...{ ...envelope, object: shape.chunk, choices },
     ...more,
@@ -157,7 +160,7 @@ async function stream(
       events.end();
     },
   );
-  return events;
+  return out;
 }
 
 /** All or none: where one fails, the others end. */
@@ -178,7 +181,7 @@ class ChoiceStream {
   readonly listener: AnswerListener;
   readonly #shape: Shape;
   readonly #index: number;
-  readonly #events: EventStream;
+  readonly #events: Sink;
   readonly #chunk: MakeChunk;
   readonly #context: Context;
   #channel: CanvasChannel | undefined;
@@ -188,7 +191,7 @@ class ChoiceStream {
     shape: Shape,
     index: number,
     wanted: Wanted,
-    events: EventStream,
+    events: Sink,
     chunk: MakeChunk,
     context: Context,
   ) {
