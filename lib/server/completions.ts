@@ -5,13 +5,15 @@ import { invalid, string } from '../validate.js';
 import { begin, type Answer, type Answered, type TokenLogprob } from './answer.js';
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
+import type { Engine } from './engine.js';
 import { httpError } from './errors.js';
 import { EventStream, eventStreamHeaders } from './events.js';
+import type { Limits } from './limits.js';
 import {
   chatLogprobs,
   completionLogprobs,
+  fitInto,
   messagesOf,
-  refuseTooLong,
   wantedOf,
   type Body,
   type Wanted,
@@ -74,16 +76,26 @@ function tokenFields(token: number, logprob: number, { engine }: Context): objec
 
 export async function chatCompletions(body: Body, context: Context): Promise<Response> {
   const { engine, limits, request } = context;
+  const header = request.headers.get('x-lacuna-canvas');
+  const { prompt, wanted } = chatOf(body, engine, limits, header);
+  return respond(chat, [prompt], wanted, context);
+}
+
+/** A chat's body as a prompt and what is wanted. `canvas`: see `wantedOf`. */
+export function chatOf(
+  body: Body,
+  engine: Engine,
+  limits: Limits,
+  canvas: string | null,
+): { prompt: Int32Array; wanted: Wanted } {
   const own = ['messages', 'logprobs', 'top_logprobs', 'n'];
-  const wanted = wantedOf(body, own, limits, request.headers.get('x-lacuna-canvas'));
+  const wanted = wantedOf(body, own, limits, canvas);
   wanted.logprobs = chatLogprobs(body, limits);
   const messages = messagesOf(body.messages, limits);
-  const { model } = engine;
-  const prompt = chatTokens(model.tokenizer, messages, {
-    ...engine.defaults.chat,
-    architecture: model.info.architecture,
-  });
-  return respond(chat, [prompt], wanted, context);
+  const { model, defaults } = engine;
+  const { architecture } = model.info;
+  const prompt = chatTokens(model.tokenizer, messages, { ...defaults.chat, architecture });
+  return { prompt, wanted };
 }
 
 export async function completions(body: Body, context: Context): Promise<Response> {
@@ -117,11 +129,8 @@ async function respond(
   context: Context,
 ): Promise<Response> {
   const { engine, limits, signal, start } = context;
-  const most = engine.model.info.context || limits.canvas;
-  const { maxTokens } = wanted.options;
-  for (const { length } of prompts) {
-    refuseTooLong(length, maxTokens, Math.min(most, limits.canvas));
-  }
+  const longest = Math.max(...prompts.map(({ length }) => length));
+  fitInto(wanted, longest, engine, limits);
   const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);

@@ -3,12 +3,13 @@ import { presetNames, type PresetName } from '../decoding/presets.js';
 import type { GenerateOptions } from '../plan.js';
 import type { ChatMessage } from '../text/template.js';
 import { boolean, integer, invalid, list, number, object, oneOf, string } from '../validate.js';
+import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
 
 export type Body = Record<string, unknown>;
 
-const canvasModes = ['off', 'text', 'delta', 'full'] as const;
+export const canvasModes = ['off', 'text', 'delta', 'full'] as const;
 
 /** The namespaced object `lacuna` of a request. */
 export interface LacunaFields {
@@ -24,6 +25,8 @@ export interface LacunaFields {
 /** What completions and chats have in common. */
 export interface Wanted {
   options: GenerateOptions & { maxTokens: number };
+  /** Whether the request says how long its answer may be. */
+  lengthGiven: boolean;
   n: number;
   stop: string[];
   stream: boolean;
@@ -41,6 +44,9 @@ const known = [
   ...['reasoning_effort', 'steps', 'metadata', 'store'],
 ];
 
+/** Tokens of an answer, where neither the request nor the defaults say. */
+const usualLength = 256;
+
 // A slider of steps that many clients have; what it costs is ours to say.
 const efforts: Record<string, PresetName> = {
   none: 'fast',
@@ -51,6 +57,7 @@ const efforts: Record<string, PresetName> = {
   high: 'quality',
   xhigh: 'quality',
 };
+export const effortNames = Object.keys(efforts);
 
 /**
  * Checks a body. Throws `INVALID_ARGUMENT` and `HttpError`s.
@@ -80,12 +87,12 @@ export function wantedOf(
   const stream = optional('stream', body.stream, boolean) ?? false;
   const streamOptions = object('stream_options', body.stream_options ?? undefined);
   const effort = optional('reasoning_effort', body.reasoning_effort, (name, value) =>
-    oneOf(name, value, Object.keys(efforts)),
+    oneOf(name, value, effortNames),
   );
   const preset = lacuna.preset ?? (effort === undefined ? undefined : efforts[effort]);
   const { steps } = lacuna;
   const options = {
-    maxTokens: maxTokens ?? 256,
+    maxTokens: maxTokens ?? usualLength,
     temperature: optional('temperature', body.temperature, (name, value) =>
       number(name, value, { min: 0, max: 2 }),
     ),
@@ -100,6 +107,7 @@ export function wantedOf(
   }
   return {
     options: given(options) as Wanted['options'],
+    lengthGiven: maxTokens !== undefined,
     n: n ?? 1,
     stop: stopOf(body.stop, limits),
     stream,
@@ -222,13 +230,22 @@ function contentOf(name: string, content: unknown): string {
     .join('');
 }
 
-/** Says in OpenAI's words that the answer does not fit. */
-export function refuseTooLong(prompt: number, maxTokens: number, context: number): void {
-  if (prompt + maxTokens <= context) return;
+/**
+ * Throws, in OpenAI's words, if the answer does not fit; one whose length nobody asked for gets the
+ * usual one, or what there is.
+ */
+export function fitInto(wanted: Wanted, prompt: number, engine: Engine, limits: Limits): void {
+  const room = Math.min(engine.model.info.context || limits.canvas, limits.canvas);
+  const { options } = wanted;
+  if (!wanted.lengthGiven) {
+    const usual = engine.defaults.maxTokens ?? usualLength;
+    options.maxTokens = prompt < room ? Math.min(usual, room - prompt) : usual;
+  }
+  if (prompt + options.maxTokens <= room) return;
   throw new HttpError(
     400,
-    `the prompt of ${prompt} tokens and an answer of up to ${maxTokens} make ` +
-      `${prompt + maxTokens}, but the context has ${context}`,
+    `the prompt of ${prompt} tokens and an answer of up to ${options.maxTokens} make ` +
+      `${prompt + options.maxTokens}, but the context has ${room}`,
     { code: 'context_length_exceeded', param: 'messages' },
   );
 }
