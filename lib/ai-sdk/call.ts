@@ -32,7 +32,7 @@ export function bodyOf(
     ...formatOf(options.responseFormat),
     ...toolsOf(options.tools ?? [], options.toolChoice, unsupported),
   };
-  return { body: body as Body, warnings };
+  return { body: body, warnings };
 }
 
 type Unsupported = (feature: string, details?: string) => void;
