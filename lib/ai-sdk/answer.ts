@@ -2,35 +2,34 @@
 import { randomUUID } from 'node:crypto';
 import type {
   LanguageModelV3CallOptions,
+  LanguageModelV3Content,
   LanguageModelV3FinishReason,
   LanguageModelV3GenerateResult,
   LanguageModelV3StreamResult,
+  LanguageModelV3ToolCall,
   LanguageModelV3Usage,
   SharedV3ProviderMetadata,
   SharedV3Warning,
 } from '@ai-sdk/provider';
-import { begin, type Answer, type Answered } from '../server/answer.js';
+import type { AnswerListener, Answered, ToolCall } from '../server/answer.js';
 import { CanvasChannel } from '../server/canvas.js';
 import { chatOf } from '../server/completions.js';
 import type { Engine } from '../server/engine.js';
 import type { Limits } from '../server/limits.js';
-import { fitInto, type Body, type Wanted } from '../server/request.js';
-import { bodyOf } from './call.js';
+import type { Body, Wanted } from '../server/request.js';
+import { startAnswer } from '../server/start.js';
+import { bodyOf, featureOf } from './call.js';
 import { explained } from './errors.js';
 import { Parts } from './parts.js';
 
 type CallOptions = LanguageModelV3CallOptions;
 
-/** A call that has its slot. */
-interface Started {
+/** A call that was understood. */
+interface Asked {
   body: Body;
-  warnings: SharedV3Warning[];
   wanted: Wanted;
-  answer: Answer;
-  /** Ends the run and frees the slot. */
-  leave: () => void;
-  /** The signal is not listened to any more. */
-  over: () => void;
+  prompt: Int32Array;
+  warnings: SharedV3Warning[];
 }
 
 export async function wholeAnswer(
@@ -38,21 +37,28 @@ export async function wholeAnswer(
   limits: Limits,
   call: CallOptions,
 ): Promise<LanguageModelV3GenerateResult> {
-  const { body, warnings, answer, over } = await start(engine, limits, call, false);
+  const asked = askedBy(call, engine, limits, false);
+  const calls: LanguageModelV3Content[] = [];
   let text = '';
+  const listener: AnswerListener = {
+    text: (piece) => (text += piece),
+    call: (called) => calls.push(toolCall(called)),
+  };
+  const run = new Run(call.abortSignal);
   try {
-    const answered = await answer.finish({ text: (piece) => (text += piece) });
+    const { done } = await run.start(engine, limits, asked, listener);
+    const ended = ending(await done);
     return {
-      content: text === '' ? [] : [{ type: 'text', text }],
-      ...ending(answer, answered),
-      request: { body },
+      content: [...(text === '' ? [] : [{ type: 'text' as const, text }]), ...calls],
+      ...ended,
+      request: { body: asked.body },
       response: responseOf(engine),
-      warnings,
+      warnings: asked.warnings,
     };
   } catch (error) {
     throw explained(error, call.abortSignal);
   } finally {
-    over();
+    run.over();
   }
 }
 
@@ -65,108 +71,162 @@ export async function answerParts(
   limits: Limits,
   call: CallOptions,
 ): Promise<LanguageModelV3StreamResult> {
-  const started = await start(engine, limits, call, true);
-  const parts = new Parts(started.leave);
-  void send(engine, started, call, parts);
-  return { stream: parts.stream, request: { body: started.body } };
+  const asked = askedBy(call, engine, limits, true);
+  const run = new Run(call.abortSignal);
+  const parts = new Parts(() => run.leave());
+  const writer = new Writer(engine, asked, parts);
+  try {
+    const { done } = await run.start(engine, limits, asked, writer.listener);
+    void done
+      .then((answered) => writer.end(answered))
+      .catch((error: unknown) => writer.fail(explained(error, call.abortSignal), call.abortSignal))
+      .finally(() => run.over());
+  } catch (error) {
+    run.over();
+    throw explained(error, call.abortSignal);
+  }
+  return { stream: parts.stream, request: { body: asked.body } };
 }
 
-async function send(
-  engine: Engine,
-  { warnings, wanted, answer, over }: Started,
-  { abortSignal }: CallOptions,
-  parts: Parts,
-): Promise<void> {
-  const id = '0';
-  let begun = false;
-  let channel: CanvasChannel | undefined;
-  parts.push({ type: 'stream-start', warnings });
-  parts.push({ type: 'response-metadata', ...responseOf(engine) });
+function askedBy(call: CallOptions, engine: Engine, limits: Limits, stream: boolean): Asked {
+  call.abortSignal?.throwIfAborted();
+  const { body, warnings } = bodyOf(call, stream);
   try {
-    const answered = await answer.finish({
+    const { prompt, wanted } = chatOf(body, engine, limits, null);
+    const unused = wanted.ignored.map((field) => featureOf(field));
+    return {
+      ...{ body, wanted, prompt },
+      warnings: [
+        ...warnings,
+        ...unused.map((feature) => ({ type: 'unsupported', feature }) as const),
+      ],
+    };
+  } catch (error) {
+    throw explained(error, undefined);
+  }
+}
+
+/** One run, which ends when the caller's signal fires, or its reader goes. */
+class Run {
+  readonly #begun = performance.now();
+  readonly #controller = new AbortController();
+  readonly #given: AbortSignal | undefined;
+  readonly #listen = () => this.leave();
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#given = signal;
+    signal?.addEventListener('abort', this.#listen, { once: true });
+  }
+
+  start(engine: Engine, limits: Limits, { prompt, wanted }: Asked, listener: AnswerListener) {
+    const asker = { engine, limits, signal: this.#controller.signal, start: this.#begun };
+    return startAnswer(asker, prompt, wanted, 0, listener);
+  }
+
+  leave(): void {
+    this.#controller.abort(this.#given?.reason);
+  }
+
+  over(): void {
+    this.#given?.removeEventListener('abort', this.#listen);
+  }
+}
+
+/** Tells a reader of an answer, in the order that the AI SDK wants. */
+class Writer {
+  readonly listener: AnswerListener;
+  readonly #parts: Parts;
+  readonly #prompt: number;
+  #texts = 0;
+  #open = false;
+  #channel: CanvasChannel | undefined;
+
+  constructor(engine: Engine, { warnings, wanted, prompt }: Asked, parts: Parts) {
+    this.#parts = parts;
+    this.#prompt = prompt.length;
+    parts.push({ type: 'stream-start', warnings });
+    parts.push({ type: 'response-metadata', ...responseOf(engine) });
+    this.listener = {
       started: (run, seen) => {
         if (wanted.lacuna.canvas === 'off') return;
         const { tokenizer } = engine.model;
         const raw = (lacuna: object) => ({ lacuna });
-        channel = new CanvasChannel(wanted.lacuna, tokenizer, parts, seen, raw);
-        channel.start(run, wanted.options.maxTokens);
+        this.#channel = new CanvasChannel(wanted.lacuna, tokenizer, parts, seen, raw);
+        this.#channel.start(run, run.shape.maxTokens);
       },
-      frame: (frame) => channel?.step(frame),
-      text: (delta) => {
-        if (!begun) parts.push({ type: 'text-start', id });
-        begun = true;
-        parts.push({ type: 'text-delta', id, delta });
-      },
-    });
-    channel?.end(answered.result, answered.stats);
-    if (begun) parts.push({ type: 'text-end', id });
-    parts.push({ type: 'finish', ...ending(answer, answered) });
-    parts.end();
-  } catch (error) {
-    if (abortSignal?.aborted) {
-      parts.abort(explained(error, abortSignal));
-    } else {
-      parts.push({ type: 'error', error: explained(error, abortSignal) });
-      const finishReason: LanguageModelV3FinishReason = { unified: 'error', raw: undefined };
-      parts.push({ type: 'finish', finishReason, usage: usageOf(answer.run.prompt.length, 0) });
-      parts.end();
+      frame: (frame) => this.#channel?.step(frame),
+      text: (delta) => this.#text(delta),
+      call: (called) => this.#call(called),
+    };
+  }
+
+  end(answered: Answered): void {
+    this.#channel?.end(answered.result, answered.stats);
+    this.#close();
+    this.#parts.push({ type: 'finish', ...ending(answered) });
+    this.#parts.end();
+  }
+
+  fail(error: unknown, signal: AbortSignal | undefined): void {
+    if (signal?.aborted) {
+      this.#parts.abort(error);
+      return;
     }
-  } finally {
-    over();
+    this.#close();
+    this.#parts.push({ type: 'error', error });
+    const finishReason: LanguageModelV3FinishReason = { unified: 'error', raw: undefined };
+    this.#parts.push({ type: 'finish', finishReason, usage: usageOf(this.#prompt, 0) });
+    this.#parts.end();
+  }
+
+  #text(delta: string): void {
+    if (delta === '') return;
+    if (!this.#open) this.#parts.push({ type: 'text-start', id: String(this.#texts) });
+    this.#open = true;
+    this.#parts.push({ type: 'text-delta', id: String(this.#texts), delta });
+  }
+
+  #close(): void {
+    if (this.#open) this.#parts.push({ type: 'text-end', id: String(this.#texts++) });
+    this.#open = false;
+  }
+
+  /** In one piece: a call is told when its JSON is complete. */
+  #call(called: ToolCall): void {
+    this.#close();
+    const { id, name, arguments: delta } = called;
+    this.#parts.push({ type: 'tool-input-start', id, toolName: name });
+    this.#parts.push({ type: 'tool-input-delta', id, delta });
+    this.#parts.push({ type: 'tool-input-end', id });
+    this.#parts.push(toolCall(called));
   }
 }
 
-/** Rejects with what keeps the call from starting: then the AI SDK may try again. */
-async function start(
-  engine: Engine,
-  limits: Limits,
-  call: CallOptions,
-  stream: boolean,
-): Promise<Started> {
-  const signal = call.abortSignal;
-  signal?.throwIfAborted();
-  const begun = performance.now();
-  const { body, warnings } = bodyOf(call, stream);
-  const controller = new AbortController();
-  const leave = () => controller.abort(signal?.reason);
-  signal?.addEventListener('abort', leave, { once: true });
-  const over = () => signal?.removeEventListener('abort', leave);
-  try {
-    const { prompt, wanted } = chatOf(body, engine, limits, null);
-    fitInto(wanted, prompt.length, engine, limits);
-    const { canvas, candidates } = wanted.lacuna;
-    const watch = canvas === 'delta' || canvas === 'full' ? candidates : undefined;
-    const how = { signal: controller.signal, start: begun, index: 0, watch };
-    const answer = await begin(engine, prompt, wanted, how);
-    return { body, warnings, wanted, answer, leave, over };
-  } catch (error) {
-    over();
-    throw explained(error, signal);
-  }
+function toolCall({ id, name, arguments: input }: ToolCall): LanguageModelV3ToolCall {
+  return { type: 'tool-call', toolCallId: id, toolName: name, input };
 }
 
 function responseOf({ id }: Engine) {
   return { id: `lacuna-${randomUUID()}`, modelId: id, timestamp: new Date() };
 }
 
-function ending(
-  { run }: Answer,
-  { finish, stats }: Answered,
-): {
+const reasons = { stop: 'stop', length: 'length', tool_calls: 'tool-calls' } as const;
+
+function ending({ prompt, finish, stats }: Answered): {
   usage: LanguageModelV3Usage;
   finishReason: LanguageModelV3FinishReason;
   providerMetadata: SharedV3ProviderMetadata;
 } {
   return {
-    usage: usageOf(run.prompt.length, stats.tokens),
-    finishReason: { unified: finish, raw: finish },
+    usage: usageOf(prompt.length, stats.tokens),
+    finishReason: { unified: reasons[finish], raw: finish },
     providerMetadata: { lacuna: { stats: { ...stats } } },
   };
 }
 
 function usageOf(prompt: number, answer: number): LanguageModelV3Usage {
   return {
-    inputTokens: { total: prompt, noCache: undefined, cacheRead: undefined, cacheWrite: undefined },
-    outputTokens: { total: answer, text: answer, reasoning: undefined },
+    inputTokens: { total: prompt, noCache: prompt, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: answer, text: answer, reasoning: 0 },
   };
 }

@@ -123,3 +123,14 @@ function toolsOf(
       : choice?.type;
   return { tools: usable, ...(tool_choice && { tool_choice }) };
 }
+
+const features: Record<string, string> = {
+  stop: 'stopSequences',
+  top_p: 'topP',
+  top_k: 'topK',
+};
+
+/** A field of the body by its name in a call. */
+export function featureOf(field: string): string {
+  return features[field] ?? field;
+}

@@ -4,6 +4,7 @@ import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.js';
+import { promptTokens } from './usage.js';
 import { LacunaError } from '../errors.js';
 
 /** Why a request ends before its answer does. */
@@ -79,6 +80,7 @@ export class Context {
   }
 
   finished(answered: readonly Answered[]): void {
+    this.#metrics.tokens.inc({ kind: 'prompt' }, promptTokens(answered));
     for (const { stats } of answered) {
       this.#metrics.tokens.inc({ kind: 'completion' }, stats.tokens);
       this.#metrics.tokensPerForward.observe(stats.tokensPerForward);

@@ -1,11 +1,13 @@
 /** What a request asks for, in the library's terms. */
 import { presetNames, type PresetName } from '../decoding/presets.js';
 import type { GenerateOptions } from '../plan.js';
-import type { ChatMessage } from '../text/template.js';
+import type { Node } from '../schema/types.js';
 import { boolean, integer, invalid, list, number, object, oneOf, string } from '../validate.js';
-import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
+import { schemaDefaults } from './format.js';
 import type { Limits } from './limits.js';
+import { masksBehind } from '../schema/desk.js';
+import type { Tools } from './tools.js';
 
 export type Body = Record<string, unknown>;
 
@@ -20,13 +22,15 @@ export interface LacunaFields {
   /** Most probable tokens reported for every masked position. */
   candidates: number;
   steps?: number;
+  /** Fields that mean nothing here are errors. */
+  strict: boolean;
 }
 
 /** What completions and chats have in common. */
 export interface Wanted {
-  options: GenerateOptions & { maxTokens: number };
-  /** Whether the request says how long its answer may be. */
-  lengthGiven: boolean;
+  options: GenerateOptions;
+  /** Most tokens of an answer; undefined: as is usual, see `lengthsOf`. */
+  maxTokens: number | undefined;
   n: number;
   stop: string[];
   stream: boolean;
@@ -34,6 +38,16 @@ export interface Wanted {
   /** Most probable tokens reported with each; undefined: no log probabilities. */
   logprobs: number | undefined;
   lacuna: LacunaFields;
+  /** What comes behind the answer. */
+  suffix?: Int32Array;
+  /** What the answer probably is. */
+  prediction?: string;
+  /** The answer is JSON by this plan. */
+  json?: Node;
+  /** Functions that the answer may call. */
+  tools?: Tools;
+  /** Most tokens of a string of JSON whose schema does not say more. */
+  maxStringTokens: number;
   /** Fields that mean nothing here. */
   ignored: string[];
 }
@@ -41,11 +55,8 @@ export interface Wanted {
 const known = [
   ...['model', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'top_k', 'seed'],
   ...['stop', 'n', 'stream', 'stream_options', 'logprobs', 'top_logprobs', 'user', 'lacuna'],
-  ...['reasoning_effort', 'steps', 'metadata', 'store'],
+  ...['reasoning_effort', 'metadata', 'store'],
 ];
-
-/** Tokens of an answer, where neither the request nor the defaults say. */
-const usualLength = 256;
 
 // A slider of steps that many clients have; what it costs is ours to say.
 const efforts: Record<string, PresetName> = {
@@ -70,14 +81,8 @@ export function wantedOf(
   limits: Limits,
   canvas: string | null,
 ): Wanted {
-  const { strict, ...lacuna } = lacunaOf(body.lacuna, limits, canvas);
+  const lacuna = lacunaOf(body.lacuna, limits, canvas);
   const ignored = Object.keys(body).filter((key) => ![...known, ...own].includes(key));
-  if (strict && ignored.length > 0) {
-    throw new HttpError(400, `these fields mean nothing here: ${ignored.join(', ')}`, {
-      code: 'unsupported_parameter',
-      param: ignored[0],
-    });
-  }
   const n = optional('n', body.n, (name, value) => integer(name, value, { min: 1, max: limits.n }));
   const most = { min: 1, max: limits.canvas };
   const maxTokens =
@@ -92,7 +97,6 @@ export function wantedOf(
   const preset = lacuna.preset ?? (effort === undefined ? undefined : efforts[effort]);
   const { steps } = lacuna;
   const options = {
-    maxTokens: maxTokens ?? usualLength,
     temperature: optional('temperature', body.temperature, (name, value) =>
       number(name, value, { min: 0, max: 2 }),
     ),
@@ -101,28 +105,26 @@ export function wantedOf(
     seed: optional('seed', body.seed, (name, value) => integer(name, value, { min: 0 })),
     ...{ preset, steps },
   };
-  if (steps !== undefined && steps > limits.stepsPerToken * options.maxTokens) {
-    const right = `at most ${limits.stepsPerToken} for each of ${options.maxTokens} tokens`;
+  const length = maxTokens ?? usualTokens;
+  if (steps !== undefined && steps > limits.stepsPerToken * length) {
+    const right = `at most ${limits.stepsPerToken} for each of ${length} tokens`;
     invalid('lacuna.steps', steps, right);
   }
   return {
-    options: given(options) as Wanted['options'],
-    lengthGiven: maxTokens !== undefined,
+    options: given(options),
+    maxTokens,
     n: n ?? 1,
     stop: stopOf(body.stop, limits),
     stream,
     includeUsage: optional('include_usage', streamOptions.include_usage, boolean) ?? false,
     logprobs: undefined,
     lacuna,
+    maxStringTokens: schemaDefaults.maxStringTokens,
     ignored,
   };
 }
 
-function lacunaOf(
-  value: unknown,
-  limits: Limits,
-  header: string | null,
-): LacunaFields & { strict: boolean } {
+function lacunaOf(value: unknown, limits: Limits, header: string | null): LacunaFields {
   const fields = object('lacuna', value ?? undefined);
   const names = ['preset', 'canvas', 'every', 'candidates', 'steps', 'strict'];
   for (const key of Object.keys(fields)) {
@@ -196,56 +198,52 @@ export function completionLogprobs(body: Body, limits: Limits): number | undefin
   return optional('logprobs', body.logprobs, (name, k) => integer(name, k, bounds));
 }
 
-const roleOf: Record<string, ChatMessage['role']> = {
-  system: 'system',
-  developer: 'system',
-  user: 'user',
-  assistant: 'assistant',
-  tool: 'tool',
-};
+/** Tokens of an answer, where neither the request nor the defaults say how long it may be. */
+export const usualTokens = 256;
 
-/** OpenAI's messages: strings, or lists of text parts. */
-export function messagesOf(value: unknown, limits: Limits): ChatMessage[] {
-  const messages = list('messages', value, 'an array of messages');
-  if (messages.length === 0 || messages.length > limits.messages) {
-    invalid('messages', messages, `from 1 to ${limits.messages} messages`);
-  }
-  return messages.map((message, i) => {
-    const { role, content } = object(`messages[${i}]`, message);
-    const name = oneOf(`messages[${i}].role`, role, Object.keys(roleOf));
-    return { role: roleOf[name], content: contentOf(`messages[${i}].content`, content) };
-  });
-}
-
-function contentOf(name: string, content: unknown): string {
-  if (typeof content === 'string') return content;
-  if (content === null || content === undefined) return '';
-  const parts = list(name, content, 'a string or an array of text parts');
-  return parts
-    .map((part, i) => {
-      const { type, text } = object(`${name}[${i}]`, part);
-      oneOf(`${name}[${i}].type`, type, ['text', 'input_text', 'output_text']);
-      return string(`${name}[${i}].text`, text);
-    })
-    .join('');
+/** How long answers may be. */
+export interface Lengths {
+  /** Positions of the canvas after the prompt. */
+  maxTokens: number;
+  /** Tokens of JSON and calls, which need no canvas of their own. */
+  room: number;
 }
 
 /**
- * Throws, in OpenAI's words, if the answer does not fit; one whose length nobody asked for gets the
- * usual one, or what there is.
+ * Who does not say how long the answer may be gets the usual length, or what the context has left.
+ * Throws `context_length_exceeded`.
  */
-export function fitInto(wanted: Wanted, prompt: number, engine: Engine, limits: Limits): void {
-  const room = Math.min(engine.model.info.context || limits.canvas, limits.canvas);
-  const { options } = wanted;
-  if (!wanted.lengthGiven) {
-    const usual = engine.defaults.maxTokens ?? usualLength;
-    options.maxTokens = prompt < room ? Math.min(usual, room - prompt) : usual;
-  }
-  if (prompt + options.maxTokens <= room) return;
+export function lengthsOf(
+  prompt: number,
+  { maxTokens, suffix, json, tools }: Wanted,
+  context: number,
+  usual = usualTokens,
+): Lengths {
+  const behind = suffix?.length ?? 0;
+  const left = context - prompt - behind;
+  const written = json !== undefined || tools !== undefined;
+  const room = Math.min(maxTokens ?? Infinity, left - 1 - masksBehind);
+  const wanted = maxTokens ?? Math.min(usual, Math.max(1, left));
+  if (wanted <= left && (!written || room > 0)) return { maxTokens: wanted, room };
   throw new HttpError(
     400,
-    `the prompt of ${prompt} tokens and an answer of up to ${options.maxTokens} make ` +
-      `${prompt + options.maxTokens}, but the context has ${room}`,
+    `the prompt of ${prompt} tokens${behind > 0 ? `, a suffix of ${behind}` : ''} and an answer of ` +
+      `up to ${wanted} make ${prompt + behind + wanted}, but the context has ${context}`,
     { code: 'context_length_exceeded', param: 'messages' },
   );
+}
+
+/** Refuses, for those who want that, fields that mean nothing here. */
+export function refuseIgnored({ ignored, lacuna }: Wanted): void {
+  if (!lacuna.strict || ignored.length === 0) return;
+  throw new HttpError(400, `these fields mean nothing here: ${ignored.join(', ')}`, {
+    code: 'unsupported_parameter',
+    param: ignored[0],
+  });
+}
+
+/** Wishes that do not go with what else is asked for are passed over like unknown fields. */
+export function ignore(wanted: Wanted, body: Body, keys: readonly string[]): void {
+  const given = keys.filter((key) => body[key] !== undefined && body[key] !== null);
+  wanted.ignored.push(...given);
 }

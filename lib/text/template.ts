@@ -1,7 +1,7 @@
 /** Chat messages to text or tokens, by the Jinja template of the model. */
 import { Template } from '@huggingface/jinja';
 import { LacunaError } from '../errors.js';
-import { boolean, invalid, knownKeys, object, oneOf, string } from '../validate.js';
+import { boolean, invalid, knownKeys, list, object, oneOf, string } from '../validate.js';
 import { chatFormats, type ChatFormat } from './formats.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -10,6 +10,17 @@ const roles = ['system', 'user', 'assistant', 'tool'] as const;
 export interface ChatMessage {
   role: (typeof roles)[number];
   content: string;
+  /** Of the assistant: functions that it called. Templates see them as `tool_calls`. */
+  toolCalls?: readonly ToolCallMessage[];
+  /** Of a tool: the call that it answers. */
+  toolCallId?: string;
+}
+
+export interface ToolCallMessage {
+  id: string;
+  name: string;
+  /** Plain data. */
+  arguments: unknown;
 }
 
 export interface ChatOptions {
@@ -123,15 +134,30 @@ function variables(messages: readonly ChatMessage[], options: ChatOptions) {
   return {
     ...object('extra', options.extra),
     messages: (messages as readonly unknown[]).map((message, i) => {
-      knownKeys(`messages[${i}]`, message, ['role', 'content']);
-      const { role, content } = object(`messages[${i}]`, message);
+      knownKeys(`messages[${i}]`, message, ['role', 'content', 'toolCalls', 'toolCallId']);
+      const { role, content, toolCalls, toolCallId } = object(`messages[${i}]`, message);
       return {
         role: oneOf(`messages[${i}].role`, role, roles),
         content: string(`messages[${i}].content`, content),
+        ...(toolCalls !== undefined && {
+          tool_calls: callsOf(`messages[${i}].toolCalls`, toolCalls),
+        }),
+        ...(toolCallId !== undefined && {
+          tool_call_id: string(`messages[${i}].toolCallId`, toolCallId),
+        }),
       };
     }),
     add_generation_prompt: boolean('addGenerationPrompt', options.addGenerationPrompt ?? true),
   };
+}
+
+/** As templates of Hugging Face read them. */
+function callsOf(name: string, calls: unknown): object[] {
+  return list(name, calls).map((call, i) => {
+    const { id, name: called, arguments: given } = object(`${name}[${i}]`, call);
+    const held = { name: string(`${name}[${i}].name`, called), arguments: given };
+    return { id: string(`${name}[${i}].id`, id), type: 'function', function: held };
+  });
 }
 
 function render(source: string, values: Record<string, unknown>): string {
