@@ -20,12 +20,15 @@ async function begun(body: object) {
   let text = '';
   while (!text.includes('"kind":"step"')) text += (await reader.read()).value!;
   const [{ id }] = eventsOf(text.slice(0, text.indexOf('\n\n') + 2));
-  const rest = async () => {
+  const reading = (async () => {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) break;
+      if (done) return;
       text += value;
     }
+  })();
+  const rest = async () => {
+    await reading;
     expect(text).toContain('[DONE]');
     const events = eventsOf(text);
     const said = events.map(({ choices }) => (choices as { delta: { content?: string } }[])[0]);
@@ -75,7 +78,7 @@ test('pin: the token stands there to the end', async () => {
 test('what cannot be pinned', async () => {
   const id = 'mine-3';
   const answer = server.request('/v1/chat/completions', long, { 'x-request-id': id });
-  await expect.poll(() => server.handler.engine.running).toBe(1);
+  await server.writing();
   const tried = async (body: object) => {
     const [status, { error }] = await server.error(path, { id, action: 'pin', ...body });
     return [status, (error as { param: string }).param];
@@ -95,7 +98,7 @@ test('what cannot be pinned', async () => {
 test('by the id of the request, for an answer in one piece', async () => {
   const id = 'mine-1';
   const answer = server.request('/v1/chat/completions', long, { 'x-request-id': id });
-  await expect.poll(() => server.handler.engine.running).toBe(1);
+  await server.writing();
   await server.json(path, { id, action: 'commit_now' });
   const { choices, lacuna } = (await (await answer).json()) as {
     choices: { message: { content: string }; finish_reason: string }[];
@@ -116,7 +119,7 @@ test('JSON is whole', async () => {
   const id = 'mine-2';
   const body = { messages, response_format, seed: 1 };
   const answer = server.request('/v1/chat/completions', body, { 'x-request-id': id });
-  await expect.poll(() => server.handler.engine.running).toBe(1);
+  await server.writing();
   await server.json(path, { id, action: 'commit_now' });
   const { choices } = (await (await answer).json()) as {
     choices: { message: { content: string } }[];
