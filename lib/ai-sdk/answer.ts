@@ -37,7 +37,7 @@ export async function wholeAnswer(
   limits: Limits,
   call: CallOptions,
 ): Promise<LanguageModelV3GenerateResult> {
-  const asked = askedBy(call, engine, limits, false);
+  const asked = await askedBy(call, engine, limits, false);
   const calls: LanguageModelV3Content[] = [];
   let text = '';
   const listener: AnswerListener = {
@@ -46,7 +46,7 @@ export async function wholeAnswer(
   };
   const run = new Run(call.abortSignal);
   try {
-    const { done } = await run.start(engine, limits, asked, listener);
+    const { done } = await run.start(engine, asked, listener);
     const ended = ending(await done);
     return {
       content: [...(text === '' ? [] : [{ type: 'text' as const, text }]), ...calls],
@@ -71,12 +71,12 @@ export async function answerParts(
   limits: Limits,
   call: CallOptions,
 ): Promise<LanguageModelV3StreamResult> {
-  const asked = askedBy(call, engine, limits, true);
+  const asked = await askedBy(call, engine, limits, true);
   const run = new Run(call.abortSignal);
   const parts = new Parts(() => run.leave());
   const writer = new Writer(engine, asked, parts);
   try {
-    const { done } = await run.start(engine, limits, asked, writer.listener);
+    const { done } = await run.start(engine, asked, writer.listener);
     void done
       .then((answered) => writer.end(answered))
       .catch((error: unknown) => writer.fail(explained(error, call.abortSignal), call.abortSignal))
@@ -88,11 +88,16 @@ export async function answerParts(
   return { stream: parts.stream, request: { body: asked.body } };
 }
 
-function askedBy(call: CallOptions, engine: Engine, limits: Limits, stream: boolean): Asked {
+async function askedBy(
+  call: CallOptions,
+  engine: Engine,
+  limits: Limits,
+  stream: boolean,
+): Promise<Asked> {
   call.abortSignal?.throwIfAborted();
   const { body, warnings } = bodyOf(call, stream);
   try {
-    const { prompt, wanted } = chatOf(body, engine, limits, null);
+    const { prompt, wanted } = await chatOf(body, engine, limits, null);
     const unused = wanted.ignored.map((field) => featureOf(field));
     return {
       ...{ body, wanted, prompt },
@@ -115,11 +120,12 @@ class Run {
 
   constructor(signal: AbortSignal | undefined) {
     this.#given = signal;
+    if (signal?.aborted) this.leave();
     signal?.addEventListener('abort', this.#listen, { once: true });
   }
 
-  start(engine: Engine, limits: Limits, { prompt, wanted }: Asked, listener: AnswerListener) {
-    const asker = { engine, limits, signal: this.#controller.signal, start: this.#begun };
+  start(engine: Engine, { prompt, wanted }: Asked, listener: AnswerListener) {
+    const asker = { engine, signal: this.#controller.signal, start: this.#begun };
     return startAnswer(asker, prompt, wanted, 0, listener);
   }
 

@@ -6,6 +6,7 @@ import { loadModel } from '../model.js';
 import type { GenerateOptions } from '../plan.js';
 import { createHandler, limitsOf, listen } from '../server/index.js';
 import { blocks, lowConfidence } from '../decoding/index.js';
+import { plainTemplate } from '../text/formats.js';
 import { readText } from './files.js';
 import {
   defined,
@@ -36,9 +37,6 @@ interface ServeFlags extends ModelFlags {
   drainTimeout: number;
   chatTemplate?: string;
 }
-
-/** The model in the package has no format for chats: what is said is what stands before the answer. */
-const embeddedTemplate = `{{ bos_token }}{% for message in messages %}{{ message.content }}\n\n{% endfor %}`;
 
 export function serveCommand(): Command {
   const more = (value: string, before: string[]) => [...before, value];
@@ -105,7 +103,7 @@ function defaultsOf(path: string | undefined): GenerateOptions {
     ...{ bos, temperature },
     decode: lowConfidence(),
     blocks: blocks(blockLength),
-    chat: { template: embeddedTemplate },
+    chat: { template: plainTemplate },
   };
 }
 

@@ -1,5 +1,6 @@
 /** From a plan to JSON text: what a writer needs besides the plan. */
 import { generate } from '../generate.js';
+import type { GenerateOptions } from '../plan.js';
 import { hole } from '../template/hole.js';
 import type { Segment } from '../template/types.js';
 import type { Desk } from './desk.js';
@@ -12,7 +13,8 @@ import { Writer, type FillBlanks } from './write.js';
 export type BlankOptions = Pick<
   ObjectOptions,
   'decode' | 'blocks' | 'cache' | 'temperature' | 'topK' | 'topP' | 'seed' | 'signal'
->;
+> &
+  Pick<GenerateOptions, 'deadline'>;
 
 export interface WritingOptions {
   maxStringTokens: number;

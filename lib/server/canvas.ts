@@ -55,7 +55,8 @@ export class CanvasChannel {
     const { canvas, every } = this.#fields;
     if (canvas === 'text') {
       if (frame.step % every === 0) {
-        this.#offer(() => ({ kind: 'text', step: frame.step, text: frame.text }));
+        const { step, remaining, text } = frame;
+        this.#offer(() => ({ kind: 'text', step, remaining, text }));
       }
       return;
     }

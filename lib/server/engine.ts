@@ -24,6 +24,8 @@ export class Engine {
   readonly id: string;
   readonly defaults: GenerateOptions;
   readonly parallel: number;
+  /** Tokens that prompt and answer may have together. */
+  readonly most: number;
   /** Unix time in seconds. */
   readonly created = Math.floor(Date.now() / 1000);
   readonly #queue: number;
@@ -39,6 +41,7 @@ export class Engine {
     this.id = id;
     this.defaults = defaults;
     this.parallel = limits.parallel;
+    this.most = Math.min(model.info.context || Infinity, limits.canvas);
     this.#queue = limits.queue;
     this.#batch = new Batch(model, { onForward });
   }
@@ -110,9 +113,12 @@ export class Engine {
       });
     }
     return new Promise((resolve, reject) => {
+      const left = () =>
+        reject(new LacunaError('ABORTED', 'left while it waited', { cause: signal.reason }));
+      if (signal.aborted) return left();
       const abort = () => {
         this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(new LacunaError('ABORTED', 'left while it waited', { cause: signal.reason }));
+        left();
       };
       // The slot passes from hand to hand, so that nobody can come in between.
       const go = () => {

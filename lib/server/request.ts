@@ -5,6 +5,7 @@ import type { Node } from '../schema/types.js';
 import { boolean, integer, invalid, list, number, object, oneOf, string } from '../validate.js';
 import { HttpError } from './errors.js';
 import { schemaDefaults } from './format.js';
+import type { Engine } from './engine.js';
 import type { Limits } from './limits.js';
 import { masksBehind } from '../schema/desk.js';
 import type { Tools } from './tools.js';
@@ -198,7 +199,7 @@ export function completionLogprobs(body: Body, limits: Limits): number | undefin
   return optional('logprobs', body.logprobs, (name, k) => integer(name, k, bounds));
 }
 
-/** Tokens of an answer, where neither the request nor the defaults say how long it may be. */
+/** Tokens of an answer, where neither the request nor the defaults say. */
 export const usualTokens = 256;
 
 /** How long answers may be. */
@@ -216,13 +217,13 @@ export interface Lengths {
 export function lengthsOf(
   prompt: number,
   { maxTokens, suffix, json, tools }: Wanted,
-  context: number,
-  usual = usualTokens,
+  { most: context, defaults }: Engine,
 ): Lengths {
   const behind = suffix?.length ?? 0;
   const left = context - prompt - behind;
   const written = json !== undefined || tools !== undefined;
   const room = Math.min(maxTokens ?? Infinity, left - 1 - masksBehind);
+  const usual = defaults.maxTokens ?? usualTokens;
   const wanted = maxTokens ?? Math.min(usual, Math.max(1, left));
   if (wanted <= left && (!written || room > 0)) return { maxTokens: wanted, room };
   throw new HttpError(
@@ -236,10 +237,18 @@ export function lengthsOf(
 /** Refuses, for those who want that, fields that mean nothing here. */
 export function refuseIgnored({ ignored, lacuna }: Wanted): void {
   if (!lacuna.strict || ignored.length === 0) return;
-  throw new HttpError(400, `these fields mean nothing here: ${ignored.join(', ')}`, {
+  throw new HttpError(400, `these fields mean nothing here: ${headerList(ignored)}`, {
     code: 'unsupported_parameter',
-    param: ignored[0],
+    param: ignored[0].slice(0, 64),
   });
+}
+
+/** Names that a client chose, as far as a header takes them. */
+export function headerList(names: readonly string[]): string {
+  return names
+    .filter((name) => /^[\w.-]{1,64}$/.test(name))
+    .slice(0, 32)
+    .join(', ');
 }
 
 /** Wishes that do not go with what else is asked for are passed over like unknown fields. */

@@ -1,16 +1,16 @@
 /** Starts every choice of a request, then answers in one piece or as a stream. */
-import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { invalid } from '../validate.js';
 import type { AnswerListener, Answered, ToolCall, TokenLogprob } from './answer.js';
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
-import { EventStream, eventStreamHeaders } from './events.js';
-import type { Wanted } from './request.js';
+import { EventStream } from './events.js';
+import { headerList, type Wanted } from './request.js';
 import type { Shape } from './shape.js';
 import { startAnswer } from './start.js';
 import { statsOf, timingsOf, usageOf } from './usage.js';
+import { headersOf, sinkOf, type Chunk, type Sink } from './wire.js';
 
 /** Starts the choice of that index; resolves when it has its slot. */
 type Start = (index: number, listener: AnswerListener) => Promise<{ done: Promise<Answered> }>;
@@ -24,7 +24,8 @@ export async function respond(
   wanted: Wanted,
   context: Context,
 ): Promise<Response> {
-  const { engine, limits } = context;
+  const { engine, limits, wire } = context;
+  wanted.options.deadline = context.deadline;
   const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
@@ -32,21 +33,21 @@ export async function respond(
   const start: Start = (index, listener) =>
     startAnswer(context, choices[index], wanted, index, listener);
   const envelope = {
-    id: `${shape.idPrefix}-${randomUUID()}`,
+    id: `${shape.idPrefix}-${context.id}`,
     created: Math.floor(Date.now() / 1000),
     model: engine.id,
     system_fingerprint: context.fingerprint,
   };
   const headers = {
     ...context.headers,
-    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': wanted.ignored.join(', ') }),
+    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': headerList(wanted.ignored) }),
   };
   if (!wanted.stream) {
     const body = await whole(shape, choices.length, start, wanted, envelope, context);
-    return Response.json(body, { headers });
+    return Response.json(wire.whole(body as Chunk), { headers });
   }
   const events = await stream(shape, choices.length, start, wanted, envelope, context);
-  return new Response(events.body, { headers: { ...headers, ...eventStreamHeaders } });
+  return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
 }
 
 /** Everything in one piece. Where one choice fails, the others end. */
@@ -95,7 +96,9 @@ async function stream(
   envelope: Envelope,
   context: Context,
 ): Promise<EventStream> {
-  const events = new EventStream(context.limits, () => context.leave());
+  const { limits, wire } = context;
+  const out = new EventStream(limits, wire.framing, () => context.leave());
+  const events = sinkOf(wire, out);
   const chunk: MakeChunk = (choices, more) => ({
     ...{ ...envelope, object: shape.chunk, choices },
     ...more,
@@ -116,7 +119,7 @@ async function stream(
     // A choice that cannot even wait says so within the turn.
     await Promise.race([Promise.any(starts).then(() => turn()), Promise.all(starts)]);
   } catch (error) {
-    context.leave();
+    context.leave('failed');
     events.end();
     throw error instanceof AggregateError ? error.errors[0] : error;
   }
@@ -134,7 +137,7 @@ async function stream(
       events.end();
     },
   );
-  return events;
+  return out;
 }
 
 /** All or none: where one fails, the others end. */
@@ -142,7 +145,7 @@ async function allOf<T>(promises: readonly Promise<T>[], context: Context): Prom
   try {
     return await Promise.all(promises);
   } catch (error) {
-    context.leave();
+    context.leave('failed');
     await Promise.allSettled(promises);
     throw error;
   }
@@ -155,7 +158,7 @@ class ChoiceStream {
   readonly listener: AnswerListener;
   readonly #shape: Shape;
   readonly #index: number;
-  readonly #events: EventStream;
+  readonly #events: Sink;
   readonly #chunk: MakeChunk;
   readonly #context: Context;
   #channel: CanvasChannel | undefined;
@@ -165,7 +168,7 @@ class ChoiceStream {
     shape: Shape,
     index: number,
     wanted: Wanted,
-    events: EventStream,
+    events: Sink,
     chunk: MakeChunk,
     context: Context,
   ) {

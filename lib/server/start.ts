@@ -8,25 +8,23 @@ import { textWork } from './work/text.js';
 import { toolsWork } from './work/tools.js';
 
 /** Who asks, and for how long the answer is wanted. */
-export type Asker = Pick<Context, 'engine' | 'limits' | 'signal' | 'start'>;
+export type Asker = Pick<Context, 'engine' | 'signal' | 'start'>;
 
 /**
  * Waits for a slot and starts there. Rejects with whatever keeps the answer from starting.
  * @param index of several answers; each has a seed of its own
  */
 export async function startAnswer(
-  { engine, limits, signal, start }: Asker,
+  { engine, signal, start }: Asker,
   prompt: Int32Array,
   wanted: Wanted,
   index: number,
   listener: AnswerListener,
 ): Promise<{ done: Promise<Answered> }> {
-  const { model, defaults } = engine;
-  const most = Math.min(model.info.context || limits.canvas, limits.canvas);
-  const lengths = lengthsOf(prompt.length, wanted, most, defaults.maxTokens);
+  const lengths = lengthsOf(prompt.length, wanted, engine);
   const { canvas, candidates } = wanted.lacuna;
   const watch = canvas === 'delta' || canvas === 'full' ? candidates : undefined;
-  const seed = (wanted.options.seed ?? defaults.seed ?? 0) + index;
+  const seed = (wanted.options.seed ?? engine.defaults.seed ?? 0) + index;
   const job = { engine, prompt, ...lengths, wanted, signal, watch, seed };
   return begin(workOf(wanted), job, listener, start);
 }

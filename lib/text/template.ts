@@ -2,8 +2,12 @@
 import { Template } from '@huggingface/jinja';
 import { LacunaError } from '../errors.js';
 import { boolean, invalid, knownKeys, list, object, oneOf, string } from '../validate.js';
-import { chatFormats, type ChatFormat } from './formats.js';
+import { chatFormats, plainTemplate, type ChatFormat } from './formats.js';
+import { renderApart, type RenderLimits } from './render-apart.js';
 import type { Tokenizer } from './tokenizer.js';
+
+/** Known to be short and harmless. */
+const ownTemplates = new Set([plainTemplate, ...chatFormats.map(({ template }) => template)]);
 
 const roles = ['system', 'user', 'assistant', 'tool'] as const;
 
@@ -78,31 +82,63 @@ export function chatTokens(
   messages: readonly ChatMessage[],
   options: ChatOptions,
 ): Int32Array {
+  const { source, values, tokens } = conversation(tokenizer, messages, options);
+  return tokens(render(source, values));
+}
+
+/**
+ * `chatTokens` for a program that answers others at the same time: a template that is not one of the
+ * library's own runs in a thread, within limits (`BAD_TEMPLATE` beyond them).
+ * @param check sees the text before it is encoded; what it throws ends it
+ */
+export async function chatTokensApart(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: ChatOptions,
+  limits: RenderLimits,
+  check: (text: string) => Promise<void>,
+): Promise<Int32Array> {
+  const { own, source, values, tokens } = conversation(tokenizer, messages, options);
+  const text = own ? render(source, values) : await renderApart({ source, values }, limits);
+  await check(text);
+  return tokens(text);
+}
+
+/** What the template is given, and what becomes of its text. */
+function conversation(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: ChatOptions,
+) {
   knownKeys('chat options', options, chatOptionNames);
   const values = variables(messages, options);
-  const source =
+  const source = string(
+    'template',
     options.template ??
-    tokenizer.chatTemplate ??
-    formatFor(tokenizer, options.architecture).template;
+      tokenizer.chatTemplate ??
+      formatFor(tokenizer, options.architecture).template,
+  );
   const bosToken = tokenizer.bos === undefined ? '' : tokenizer.token(tokenizer.bos);
   const eosToken = tokenizer.eos === undefined ? '' : tokenizer.token(tokenizer.eos);
 
   const inputs = strings(values);
   const marks = controlTokenMarks(tokenizer, [source, ...inputs]);
-  const text = render(marks.put(source), {
-    ...values,
-    bos_token: marks.put(bosToken),
-    eos_token: marks.put(eosToken),
-  });
-  refuseAssembled(tokenizer, text, inputs);
-
-  const ids: number[] = [];
-  for (const part of marks.take(text)) {
-    if (typeof part === 'number') ids.push(part);
-    else for (const id of tokenizer.encode(part, { bos: false })) ids.push(id);
-  }
-  if (tokenizer.addBos && ids[0] !== tokenizer.bos) ids.unshift(tokenizer.bos!);
-  return Int32Array.from(ids);
+  const tokens = (text: string): Int32Array => {
+    refuseAssembled(tokenizer, text, inputs);
+    const ids: number[] = [];
+    for (const part of marks.take(text)) {
+      if (typeof part === 'number') ids.push(part);
+      else for (const id of tokenizer.encode(part, { bos: false })) ids.push(id);
+    }
+    if (tokenizer.addBos && ids[0] !== tokenizer.bos) ids.unshift(tokenizer.bos!);
+    return Int32Array.from(ids);
+  };
+  return {
+    own: ownTemplates.has(source),
+    source: marks.put(source),
+    values: { ...values, bos_token: marks.put(bosToken), eos_token: marks.put(eosToken) },
+    tokens,
+  };
 }
 
 function formatOf(architecture: string): ChatFormat {
@@ -162,7 +198,7 @@ function callsOf(name: string, calls: unknown): object[] {
 
 function render(source: string, values: Record<string, unknown>): string {
   try {
-    return new Template(string('template', source)).render(values);
+    return new Template(source).render(values);
   } catch (cause) {
     if (LacunaError.isInstance(cause)) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -226,7 +262,7 @@ function controlTokenMarks(tokenizer: Tokenizer, texts: readonly string[]) {
  * text it would quietly spoil the prompt, so it is an error.
  */
 function refuseAssembled(tokenizer: Tokenizer, text: string, inputs: readonly string[]): void {
-  for (const id of tokenizer.splitAtControlTokens(text)) {
+  for (const id of new Set(tokenizer.splitAtControlTokens(text))) {
     if (typeof id !== 'number') continue;
     const token = tokenizer.token(id);
     if (inputs.some((input) => input.includes(token))) continue;

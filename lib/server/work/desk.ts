@@ -28,9 +28,9 @@ type Act = (desk: Desk, pen: Pen, writing: WritingOptions) => Promise<Outcome['f
 export async function atDesk(job: Job, act: Act): Promise<Outcome> {
   const { engine, model, prompt, room, signal, seed, wanted } = job;
   const settings = engine.holeSettings(wanted.options);
-  const { decode, blocks, cache, temperature, topK, topP } = settings;
+  const { decode, blocks, cache, temperature, topK, topP, deadline } = settings;
   const sampling = { temperature, topK, topP, seed };
-  const blanks = { decode, blocks, cache, signal, ...sampling };
+  const blanks = { decode, blocks, cache, signal, deadline, ...sampling };
   const { maxStringTokens } = wanted;
   const desk = new Desk(model, prompt, { sampling, signal, most: room });
   const pen = new Pen(job);
