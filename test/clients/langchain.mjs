@@ -49,6 +49,17 @@ export const checks = {
     }
   },
 
+  'by responses, with and without a canvas': async ({ chat, cases: [one] }) => {
+    for (const canvas of [undefined, 'delta']) {
+      const modelKwargs = { seed: one.seed, ...(canvas && { lacuna: { canvas } }) };
+      const model = chat({ ...asked(one), modelKwargs, useResponsesApi: true });
+      assert.equal((await model.invoke(one.prompt)).text, one.text);
+      let text = '';
+      for await (const chunk of await model.stream(one.prompt)) text += chunk.text;
+      assert.equal(text, one.text);
+    }
+  },
+
   'usage comes when asked for': async ({ chat, cases: [one] }) => {
     const model = chat({ ...asked(one), streamUsage: true });
     let total;

@@ -33,4 +33,13 @@ for (const [ai, compatible, newer] of [
   await suiteTests(http, few);
   await suiteTests({ name: `${ai} in process`, file: 'ai', newer, config: { ai, ...own } }, few);
 }
+for (const [client, newer] of [
+  ['openai6', false],
+  ['openai7', true],
+] as const) {
+  const suite = { name: `responses with ${client}`, file: 'responses', newer };
+  await suiteTests({ ...suite, config: { client } }, few);
+}
+await suiteTests({ name: '@ai-sdk/openai', file: 'ai-openai', newer: true }, few);
+await suiteTests({ name: 'ollama', file: 'ollama' }, few);
 await suiteTests({ name: 'LangChain', file: 'langchain', newer: true }, few);
