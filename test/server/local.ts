@@ -84,7 +84,7 @@ const tokens = { bos: 260, eos: 261, eot: 262, mask: 263 };
 /** The 256 bytes, four unused, start and end of text, end of turn, mask. */
 export function byteTokenizer(chatTemplate?: string): Tokenizer {
   const metadata = byteTokens(vocabulary);
-  const types = metadata['tokenizer.ggml.token_type'] as { value: number[] };
+  const types = metadata['tokenizer.ggml.token_type'] as unknown as { value: number[] };
   return createTokenizer({
     ...{ model: 'gpt2', pre: 'gpt-2', merges: [], addBos: false, chatTemplate, ...tokens },
     tokens: metadata['tokenizer.ggml.tokens'] as string[],
