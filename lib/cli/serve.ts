@@ -86,11 +86,12 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
       ...{ host: flags.host, port: flags.port, limits },
       ...{ drainDelay: flags.drainDelay, drainTimeout: flags.drainTimeout },
     });
+    const end = closed(handler, server); // from here on signals drain
     // The fragment stays in the browser: it is in no request and no log.
     const address = `${server.url}/${shown === undefined ? '' : `#token=${shown}`}`;
     const key = shown === undefined ? '' : ', the token is the key';
     console.log(`${handler.engine.id} on ${address} (API: ${server.url}/v1${key})`);
-    await closed(handler, server);
+    await end;
   } finally {
     await model.dispose();
   }
