@@ -27,7 +27,7 @@ export interface AnswerStats {
 
 export interface Answered {
   finish: 'stop' | 'length';
-  /** Undefined if a stop string ended the run early. */
+  /** Undefined if a stop string or the request's `pause` ended the run early. */
   result: GenerationResult | undefined;
   stats: AnswerStats;
 }
@@ -66,12 +66,14 @@ export async function begin(
     watch: number | undefined;
   },
 ): Promise<Answer> {
-  const { options, stop } = wanted;
+  const { options, stop, lacuna } = wanted;
   const seed = (options.seed ?? engine.defaults.seed ?? 0) + index;
   const looks = watch !== undefined || (wanted.logprobs ?? 0) > 0;
-  const { refinement, seen } = observer(Math.max(watch ?? 0, wanted.logprobs ?? 0));
-  const run = await engine.run(prompt, {
+  const { refinement, seen } = observer(Math.max(watch ?? 0, wanted.logprobs ?? 0), lacuna.ahead);
+  const { template, pause = Infinity } = lacuna;
+  const run = await engine.run(template ? { prompt, segments: template } : prompt, {
     ...options,
+    ...(template && { maxTokens: undefined }), // it has its own
     ...{ seed, signal },
     ...(looks && { refine: refinement }),
   });
@@ -105,16 +107,17 @@ export async function begin(
       return piece.stopped;
     };
 
-    let stopped = false;
+    let [stopped, paused] = [false, false];
     for await (const frame of run) {
       ({ forwards, probability } = frame);
       slots = Math.max(slots, frame.tokens.length);
       listener.frame?.(frame);
       const end = Math.min(frame.stable, answerEnd(frame.tokens, ends));
       stopped = push(frame.tokens.subarray(0, end), false);
-      if (stopped) break;
+      paused = frame.step + 1 >= pause && frame.remaining > 0;
+      if (stopped || paused) break;
     }
-    const result = stopped ? undefined : await run.result;
+    const result = stopped || paused ? undefined : await run.result;
     if (result !== undefined) stopped = push(result.tokens, true);
     const wallMs = performance.now() - start;
     const tokens = text.tokens;

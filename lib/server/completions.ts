@@ -7,6 +7,7 @@ import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
 import { EventStream, eventStreamHeaders } from './events.js';
+import { mostTokens } from './steering.js';
 import {
   chatLogprobs,
   completionLogprobs,
@@ -77,6 +78,8 @@ export async function chatCompletions(body: Body, context: Context): Promise<Res
   const own = ['messages', 'logprobs', 'top_logprobs', 'n'];
   const wanted = wantedOf(body, own, limits, request.headers.get('x-lacuna-canvas'));
   wanted.logprobs = chatLogprobs(body, limits);
+  const { template } = wanted.lacuna;
+  if (template) invalid('lacuna.template', template, 'left out here; /v1/completions takes one');
   const messages = messagesOf(body.messages, limits);
   const { model } = engine;
   const prompt = chatTokens(model.tokenizer, messages, {
@@ -92,6 +95,8 @@ export async function completions(body: Body, context: Context): Promise<Respons
   const wanted = wantedOf(body, own, limits, request.headers.get('x-lacuna-canvas'));
   wanted.logprobs = completionLogprobs(body, limits);
   const { tokenizer } = engine.model;
+  const { template } = wanted.lacuna;
+  if (template) wanted.options.maxTokens = mostTokens(template, tokenizer);
   const { bos } = engine.defaults;
   const prompts = promptsOf(body.prompt).map((prompt) =>
     typeof prompt === 'string' ? tokenizer.encode(prompt, { bos }) : prompt,
@@ -216,7 +221,7 @@ async function stream(
         if (wanted.lacuna.canvas === 'off') return;
         const wrap = (lacuna: object) => chunk([choice(shape.empty)], { lacuna });
         channel = new CanvasChannel(wanted.lacuna, tokenizer, events, seen, wrap);
-        channel.start(run, wanted.options.maxTokens);
+        channel.start(run);
       },
       frame: (frame) => channel?.step(frame),
       text: (text, tokens) => {

@@ -4,7 +4,7 @@ import { LacunaError } from '../errors.js';
 import { generate } from '../generate.js';
 import type { Generation } from '../generation.js';
 import type { Model } from '../model.js';
-import type { GenerateOptions } from '../plan.js';
+import type { GenerateOptions, Prompt } from '../plan.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
 
@@ -63,7 +63,7 @@ export class Engine {
    * the generation has ended, in whatever way.
    */
   async run(
-    prompt: Int32Array,
+    prompt: Prompt,
     options: GenerateOptions & { signal: AbortSignal },
   ): Promise<Generation> {
     const asked = performance.now();
@@ -71,7 +71,7 @@ export class Engine {
     this.#onSlot(performance.now() - asked);
     try {
       const run = generate(this.#batch, prompt, this.#settings(options));
-      const bytes = this.model.sessionBytes(run.prompt.length + (options.maxTokens ?? 0));
+      const bytes = this.model.sessionBytes(run.prompt.length + run.shape.capacity);
       this.#sessionBytes += bytes;
       const over = () => {
         this.#sessionBytes -= bytes;

@@ -28,6 +28,8 @@ export const defaultLimits = {
   /** Most probable tokens reported for each. */
   topLogprobs: 20,
   messages: 1024,
+  /** Texts and holes of a template. */
+  segments: 256,
   /** Nesting of a body's JSON. */
   depth: 64,
   /** Milliseconds that a chat template may take. */

@@ -5,13 +5,14 @@ import type { ChatMessage } from '../text/template.js';
 import { boolean, integer, invalid, list, number, object, oneOf, string } from '../validate.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
+import { steeringKeys, steeringOf, type Steering } from './steering.js';
 
 export type Body = Record<string, unknown>;
 
 const canvasModes = ['off', 'text', 'delta', 'full'] as const;
 
 /** The namespaced object `lacuna` of a request. */
-export interface LacunaFields {
+export interface LacunaFields extends Steering {
   preset?: PresetName;
   canvas: (typeof canvasModes)[number];
   /** A canvas frame every so many steps. */
@@ -92,7 +93,7 @@ export function wantedOf(
     topP: optional('top_p', body.top_p, (name, value) => number(name, value, { min: 0, max: 1 })),
     topK: optional('top_k', body.top_k, (name, value) => integer(name, value, { min: 1 })),
     seed: optional('seed', body.seed, (name, value) => integer(name, value, { min: 0 })),
-    ...{ preset, steps },
+    ...{ preset, steps, ...lacuna.policies },
   };
   if (steps !== undefined && steps > limits.stepsPerToken * options.maxTokens) {
     const right = `at most ${limits.stepsPerToken} for each of ${options.maxTokens} tokens`;
@@ -116,11 +117,12 @@ function lacunaOf(
   header: string | null,
 ): LacunaFields & { strict: boolean } {
   const fields = object('lacuna', value ?? undefined);
-  const names = ['preset', 'canvas', 'every', 'candidates', 'steps', 'strict'];
+  const names = ['preset', 'canvas', 'every', 'candidates', 'steps', 'strict', ...steeringKeys];
   for (const key of Object.keys(fields)) {
     if (!names.includes(key)) invalid('lacuna', value, `an object of ${names.join(', ')}`);
   }
   return {
+    ...steeringOf(fields, limits),
     ...given({
       preset: optional('lacuna.preset', fields.preset, (name, preset) =>
         oneOf(name, preset, presetNames),
