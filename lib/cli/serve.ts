@@ -3,13 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
 import { presetNames, type PresetName } from '../decoding/presets.js';
 import { loadModel } from '../model.js';
-import type { GenerateOptions } from '../plan.js';
 import { createHandler, limitsOf, listen } from '../server/index.js';
-import { blocks, lowConfidence } from '../decoding/index.js';
+import { embeddedDefaults } from './embedded.js';
 import { readText } from './files.js';
 import {
   defined,
-  embeddedFlags,
   embeddedModel,
   loadOptions,
   machineOptions,
@@ -36,9 +34,6 @@ interface ServeFlags extends ModelFlags {
   drainTimeout: number;
   chatTemplate?: string;
 }
-
-/** The model in the package has no format for chats: what is said is what stands before the answer. */
-const embeddedTemplate = `{{ bos_token }}{% for message in messages %}{{ message.content }}\n\n{% endfor %}`;
 
 export function serveCommand(): Command {
   const more = (value: string, before: string[]) => [...before, value];
@@ -83,7 +78,10 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
       ...{ model, limits, apiKeys, id: flags.id },
       hosts: [flags.host, ...flags.allowHost],
       origins: flags.allowOrigin,
-      defaults: { ...defaultsOf(path), ...(flags.preset && { preset: flags.preset }) },
+      defaults: {
+        ...(path === undefined ? embeddedDefaults : { preset: 'fast' }),
+        ...(flags.preset && { preset: flags.preset }),
+      },
       onError: (error) => console.error(error),
     });
     const server = await listen(handler, {
@@ -95,18 +93,6 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
   } finally {
     await model.dispose();
   }
-}
-
-/** The small model writes best in small blocks, with the begin-of-text token in front. */
-function defaultsOf(path: string | undefined): GenerateOptions {
-  if (path !== undefined) return { preset: 'fast' };
-  const { bos, blockLength, temperature } = embeddedFlags;
-  return {
-    ...{ bos, temperature },
-    decode: lowConfidence(),
-    blocks: blocks(blockLength),
-    chat: { template: embeddedTemplate },
-  };
 }
 
 function keysOf({ apiKeyFile }: ServeFlags): string[] {

@@ -146,8 +146,10 @@ export class CanvasChannel {
     );
   }
 
-  #candidates({ masked }: Frame): unknown[] {
-    return Array.from(masked)
+  /** Of positions that were masked before the step. */
+  #candidates({ masked, committed }: Frame): unknown[] {
+    return [...masked, ...committed]
+      .sort((a, b) => a - b)
       .map((i) => [i, this.#seen.get(i + this.#prompt)?.top ?? []] as const)
       .filter(([, top]) => top.length > 0)
       .map(([i, top]) => [

@@ -16,7 +16,7 @@ export interface Seen {
 /**
  * A refinement that changes nothing, and what it sees by canvas position. Positions must stay where
  * they are.
- * @param k most probable tokens to keep of each
+ * @param k most probable tokens to keep of each, in the active block
  * @param ahead look at all masked positions of the canvas, not only at those of the active block
  */
 export function observer(
@@ -29,9 +29,10 @@ export function observer(
       query: ahead ? masks(canvas, prompt, mask) : masked,
       ...(k > 0 && { topK: k }),
     }),
-    revise: (_, { position, probability, entropy, margin, top }) => {
+    revise: ({ range }, { position, probability, entropy, margin, top }) => {
       position.forEach((at, i) => {
-        const list = Array.from({ length: top?.k ?? 0 }, (_, j) => ({
+        const near = at >= range.start && at < range.end;
+        const list = Array.from({ length: near ? (top?.k ?? 0) : 0 }, (_, j) => ({
           token: top!.token[i * k + j],
           probability: top!.probability[i * k + j],
         }));
