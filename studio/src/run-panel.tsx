@@ -165,7 +165,7 @@ function Policy({ role }: { role: Role }) {
           value={policy?.name ?? ''}
           onChange={(event) => choose(event.currentTarget.value)}
         >
-          <option value="">as preset: {known}</option>
+          <option value="">({known})</option>
           {Object.entries(list).map(([name, { description }]) => (
             <option key={name} value={name} title={description}>
               {name}
@@ -243,7 +243,7 @@ export function RunPanel() {
           value={preset.value}
           onChange={(event) => (preset.value = event.currentTarget.value)}
         >
-          <option value="">server's default{defaults?.preset ? `: ${defaults.preset}` : ''}</option>
+          <option value="">(default{defaults?.preset ? `: ${defaults.preset}` : ''})</option>
           {Object.entries(presets).map(([name, { about }]) => (
             <option key={name} value={name} title={about}>
               {name}

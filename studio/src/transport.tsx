@@ -20,6 +20,23 @@ export function faster(direction: 1 | -1): void {
   speed.value = speeds[Math.max(0, Math.min(next, speeds.length - 1))];
 }
 
+const shapes = {
+  first: 'M3 3h2v10H3zM13 3v10L6 8z',
+  back: 'M11 3v10L4 8z',
+  play: 'M4 2.5v11L13.5 8z',
+  pause: 'M4 3h3v10H4zM9 3h3v10H9z',
+  forward: 'M5 3v10l7-5z',
+  last: 'M3 3v10l7-5zM11 3h2v10h-2z',
+};
+
+function Icon({ shape }: { shape: keyof typeof shapes }) {
+  return (
+    <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+      <path d={shapes[shape]} />
+    </svg>
+  );
+}
+
 export function Transport() {
   const lane = active.value;
   if (lane === undefined) return null;
@@ -32,19 +49,19 @@ export function Transport() {
     <div class="transport">
       <div class="buttons" role="group" aria-label="Steps">
         <button type="button" aria-label="First step" onClick={() => go(0)}>
-          ⏮
+          <Icon shape="first" />
         </button>
         <button type="button" aria-label="Step back" onClick={() => go(index.value - 1)}>
-          ◀
+          <Icon shape="back" />
         </button>
         <button type="button" aria-label={playing.value ? 'Pause' : 'Play'} onClick={play}>
-          {playing.value ? '⏸' : '▶'}
+          <Icon shape={playing.value ? 'pause' : 'play'} />
         </button>
         <button type="button" aria-label="Step forward" onClick={() => go(index.value + 1)}>
-          <span class="flip">◀</span>
+          <Icon shape="forward" />
         </button>
         <button type="button" aria-label="Last step" onClick={() => go(null)}>
-          ⏭
+          <Icon shape="last" />
         </button>
       </div>
       <input
@@ -81,32 +98,34 @@ export function Transport() {
           Live ▸
         </button>
       )}
-      <span class="state">
-        {moment && timeline.start
-          ? `block ${moment.block + 1}/${Math.max(timeline.start.blocks, lastBlock())} · ${moment.remaining} masks left`
-          : ''}
-      </span>
-      <label class="lens">
-        <span>Lens</span>
-        <select
-          name="lens"
-          value={lens.value}
-          onChange={(event) => (lens.value = event.currentTarget.value as typeof lens.value)}
-        >
-          {lenses.map(({ key, label, about }, i) => (
-            <option key={key} value={key} title={about}>
-              {i + 1} {label}
-            </option>
+      <div class="second">
+        <span class="state">
+          {moment && timeline.start
+            ? `block ${moment.block + 1}/${Math.max(timeline.start.blocks, lastBlock())} · ${moment.remaining} masks left`
+            : ''}
+        </span>
+        <label class="lens">
+          <span>Lens</span>
+          <select
+            name="lens"
+            value={lens.value}
+            onChange={(event) => (lens.value = event.currentTarget.value as typeof lens.value)}
+          >
+            {lenses.map(({ key, label, about }, i) => (
+              <option key={key} value={key} title={about}>
+                {i + 1} {label}
+              </option>
+            ))}
+          </select>
+        </label>
+        <span class="ramp" aria-hidden="true">
+          low
+          {Array.from({ length: 6 }, (_, i) => (
+            <i key={i} class={`bin${i}`} />
           ))}
-        </select>
-      </label>
-      <span class="ramp" aria-hidden="true">
-        low
-        {Array.from({ length: 6 }, (_, i) => (
-          <i key={i} class={`bin${i}`} />
-        ))}
-        high
-      </span>
+          high
+        </span>
+      </div>
     </div>
   );
 }
