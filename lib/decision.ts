@@ -4,11 +4,23 @@ import type { Ask, Change, Decision, Look, RunFacts, StepState } from './decodin
 import { applyRule } from './decoding/rule.js';
 import type { Forward, ForwardOptions } from './forward.js';
 import type { Plan } from './plan.js';
-import type { CommitRule, StepResult } from './types.js';
+import type { CommitRule, Range, StepResult } from './types.js';
 
 export function decoderAsk(state: StepState, { request, commit, choose }: Decision): Ask {
   const decides = commit !== undefined || choose !== undefined;
   return { ...(decides && { query: state.masked }), ...request };
+}
+
+/** After the deadline: every mask gets its token, from a forward that computes all rows. */
+export const everything: Decision = { commit: { score: 'probability', select: { kind: 'all' } } };
+
+/** The decoder's rule for the step of `state`, or the one after it. */
+export function ruleOf({ range }: StepState, { commit }: Decision): CommitRule | undefined {
+  return commit && { ...commit, within: range };
+}
+
+export function positionsIn({ start, end }: Range): Int32Array {
+  return Int32Array.from({ length: end - start }, (_, i) => start + i);
 }
 
 /** What everybody asks in a step. */
@@ -20,12 +32,14 @@ export function asksOf({ refine, length }: Plan, state: StepState, decision: Dec
 export function forwardOptions(
   plan: Plan,
   state: StepState,
-  { request }: Decision,
+  decision: Decision,
   asks: readonly Ask[],
 ): ForwardOptions {
+  const { request } = decision;
   const { step, canvas } = state;
   const { statistics } = request ?? {};
-  return { asks, rows: plan.cache(state), length: canvas.length, step, statistics };
+  const rows = decision === everything ? {} : plan.cache(state);
+  return { asks, rows, length: canvas.length, step, statistics };
 }
 
 /** What the rule commits, and what the decoder chooses beside it. */

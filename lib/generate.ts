@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { foresee } from './ahead.js';
 import { Canvas, type Written } from './canvas.js';
-import { asksOf, decide, forwardOptions } from './decision.js';
+import { asksOf, decide, everything, forwardOptions, positionsIn, ruleOf } from './decision.js';
 import { reportFor } from './decoding/asks.js';
 import { computedFrom } from './decoding/caches/rows.js';
 import type { Ask, Change, Decision, Look, StepState } from './decoding/policy.js';
@@ -14,7 +14,7 @@ import type { GenerateOptions, GenerationModel, Plan, Prompt } from './plan.js';
 import { guessesOf } from './speculation.js';
 import { jobOf } from './template/job.js';
 import { traceStep, type Outcome, type TraceStep } from './trace.js';
-import type { CommitRule, Range } from './types.js';
+import type { Range } from './types.js';
 
 /**
  * Fills an answer of `maxTokens` masks after the prompt.
@@ -100,7 +100,7 @@ class Denoiser {
       const again = this.#again(block);
       if (again !== undefined) block = again;
       else if (range === undefined || this.#finished()) {
-        if (!(await this.#extend())) break; // else the same block may have become longer
+        if (this.#late || !(await this.#extend())) break; // else the same block may have become longer
       } else block++;
     }
     return this.#canvas.tokens.slice();
@@ -111,7 +111,7 @@ class Denoiser {
     this.#fresh = 0;
     let range = first;
     let forward: Forward | undefined;
-    if (adapt !== undefined) {
+    if (adapt !== undefined && !this.#late) {
       // What is known already, from its beginning on, needs no forward to say where it ends.
       if (this.#canvas.masked(range).length > 0) {
         [range, forward] = await this.#settle(block, range);
@@ -121,14 +121,17 @@ class Denoiser {
     const blockMasks = this.#canvas.masked(range).length;
     for (let blockStep = 0; this.#step !== run.steps; blockStep++) {
       throwIfAborted(this.#signal);
+      const late = this.#late && this.#ahead === undefined && forward === undefined;
+      if (late) range = this.#whole;
+      const ask = late ? () => everything : decode;
       const state = this.#state(block, range, blockStep, blockMasks);
       const done = state.masked.length === 0 || this.#finished();
       const decision =
-        done && !refine.some((policy) => policy.again?.(state))
+        done && (late || !refine.some((policy) => policy.again?.(state)))
           ? undefined
           : state.masked.length === 0
             ? {}
-            : decode(state);
+            : ask(state);
       if (decision === undefined) {
         // The block was settled by a forward that nobody uses.
         if (forward !== undefined) this.#record(state, { written: [], forwards: [[forward]] });
@@ -166,11 +169,11 @@ class Denoiser {
     const options = forwardOptions(this.#plan, state, decision, asks);
     const alone = simple && more.length === 0;
     const commit = alone ? ruleOf(state, decision) : undefined;
-    const last = speculate && this.#last;
+    const last = this.#late ? undefined : speculate && this.#last;
     const guesses =
       last && (() => guessesOf(this.#plan, state, decision, last, (block) => this.#range(block)));
     const started = this.#begun(state) ?? this.#forwards.step({ ...options, commit }, guesses);
-    if (alone) this.#beginNext(state, decision);
+    if (alone && !this.#late) this.#beginNext(state, decision);
     const forward = await started;
     this.#last = forward;
     this.#fresh++;
@@ -204,7 +207,8 @@ class Denoiser {
     let changes = [...ruled, ...chosen];
     for (const policy of refine) {
       const report = reportFor(policy.ask?.(state) ?? {}, forward);
-      changes = policy.revise?.(state, report, changes) ?? changes;
+      const revised = policy.revise?.(state, report, changes);
+      if (decision !== everything) changes = revised ?? changes;
     }
     if (length.fixed !== undefined && (revises || refine.length > 0)) {
       changes = changes.filter(({ position }) => !length.fixed!(position));
@@ -239,7 +243,7 @@ class Denoiser {
       const asks = branches.map(({ ask }, i): Ask => {
         const { suppress, unscored, allowMask } = decision.request ?? {};
         const token = (position: number) => canvases[i][position - this.#plan.run.prompt];
-        const query = range(state.range).filter((position) => token(position) === mask);
+        const query = positionsIn(state.range).filter((position) => token(position) === mask);
         return { suppress, unscored, allowMask, softMask, credit, limits, query, ...ask };
       });
       const results = await this.#forwards.look(canvases, (i) =>
@@ -261,14 +265,14 @@ class Denoiser {
 
   /** Forwards that settle the length before anything is committed. */
   async #prepare(): Promise<void> {
-    const { prepare } = this.#plan.length;
-    for (let done = prepare === undefined; !done && this.#step !== this.#plan.run.steps;) {
+    const { run, length } = this.#plan;
+    for (let done = !length.prepare; !done && !this.#late && this.#step !== run.steps;) {
       throwIfAborted(this.#signal);
       const state = this.#state(0, this.#range(0)!, 0, 0);
-      const ask = prepare!.ask(state);
+      const ask = length.prepare!.ask(state);
       const forward = await this.#forwards.step(forwardOptions(this.#plan, state, {}, [ask]));
-      const { splice, done: enough } = prepare!.decide(state, reportFor(ask, forward));
-      this.#record(state, { written: [], splices: listed(splice), forwards: [[forward]] });
+      const { splice, done: enough } = length.prepare!.decide(state, reportFor(ask, forward));
+      this.#record(state, { written: [], splices: splice && [splice], forwards: [[forward]] });
       done = enough;
     }
   }
@@ -308,9 +312,18 @@ class Denoiser {
     return { start: planned.start, end: Math.min(planned.end, length) };
   }
 
+  /** Whether whatever is still masked is to be committed now. */
+  get #late(): boolean {
+    return this.#plan.deadline?.aborted ?? false;
+  }
+
+  get #whole(): Range {
+    return { start: this.#plan.run.prompt, end: this.#canvas.length };
+  }
+
   #write(changes: readonly Change[]): Written[] {
-    const answer = { start: this.#plan.run.prompt, end: this.#canvas.length };
-    return this.#canvas.write(changes, { range: answer, revise: true, who: 'refine: a policy' });
+    const options = { range: this.#whole, revise: true, who: 'refine: a policy' };
+    return this.#canvas.write(changes, options);
   }
 
   /** Brings sessions, trace and counters up to date. @param native the session has it already */
@@ -384,17 +397,4 @@ class Denoiser {
     const end = stopAtEos ? answerEnd(answer, view.ends) : answer.length;
     return !answer.subarray(0, end).includes(run.tokens.mask);
   }
-}
-
-/** The decoder's rule for the step of `state`, or the one after it. */
-function ruleOf({ range }: StepState, { commit }: Decision): CommitRule | undefined {
-  return commit && { ...commit, within: range };
-}
-
-function range({ start, end }: Range): Int32Array {
-  return Int32Array.from({ length: end - start }, (_, i) => start + i);
-}
-
-function listed<T>(value: T | undefined): T[] {
-  return value === undefined ? [] : [value];
 }

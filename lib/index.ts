@@ -168,4 +168,5 @@ export {
   type ChatMessage,
   type ChatOptions,
   type RenderChatOptions,
+  type ToolCallMessage,
 } from './text/template.js';

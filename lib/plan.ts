@@ -105,6 +105,11 @@ export interface GenerateOptions {
   steps?: number;
   /** Ends the run with `ABORTED`. */
   signal?: AbortSignal;
+  /**
+   * When it fires, the next forward commits all that is still masked, each position its most probable
+   * token, and the run ends with what there is: `AbortSignal.timeout(120)`.
+   */
+  deadline?: AbortSignal;
   /** For a text prompt: put the begin-of-text token in front. Default: as the file says. */
   bos?: boolean;
   /** For a text prompt: text of control tokens (`'<|eot_id|>'`) gives these tokens. Default false. */
@@ -167,6 +172,7 @@ const optionNames = [
   'stopAtEos',
   'steps',
   'signal',
+  'deadline',
   'bos',
   'special',
   'chat',
@@ -178,9 +184,10 @@ export type Settings = ReturnType<typeof checkOptions>;
 export function checkOptions({ info }: GenerationModel, given: GenerateOptions) {
   knownKeys('generate options', given, optionNames);
   const options = withPreset(given);
-  const { decode, steps, signal, topK, bos, special, chat } = options;
+  const { decode, steps, deadline, topK, bos, special, chat } = options;
   const usual = defaults(info);
-  abortSignal('signal', signal);
+  abortSignal('signal', options.signal);
+  abortSignal('deadline', deadline);
   const topP = number('topP', options.topP ?? 1, { min: 0, max: 1 });
   if (topP === 0) invalid('topP', topP, 'above 0');
   return {
@@ -199,6 +206,7 @@ export function checkOptions({ info }: GenerationModel, given: GenerateOptions) 
     suppress: tokenIds('suppress', options.suppress ?? [], info.vocabulary),
     stopAtEos: boolean('stopAtEos', options.stopAtEos ?? true),
     steps: steps === undefined ? undefined : integer('steps', steps, { min: 1 }),
+    deadline,
     bos: bos === undefined ? undefined : boolean('bos', bos),
     special: special === undefined ? undefined : boolean('special', special),
     chat: chat === undefined ? undefined : object('chat', chat),
@@ -256,6 +264,7 @@ export interface Plan {
   /** Nothing but the decoder has a say in what a step commits. */
   simple: boolean;
   stopAtEos: boolean;
+  deadline: AbortSignal | undefined;
 }
 
 /** Calls the roles once; they refuse what does not fit together. */
@@ -313,6 +322,7 @@ export function planOf(model: GenerationModel, prompt: PlainPrompt, settings: Se
     speculate: settings.speculate?.(run),
     simple: refine.length === 0 && length.resize === undefined && !settings.speculate,
     stopAtEos,
+    deadline: settings.deadline,
   };
 }
 

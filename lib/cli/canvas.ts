@@ -39,11 +39,19 @@ export function maskText(sample: ArrayLike<number>, pieces: Pieces): string {
   const ordinary = Array.from(sample).filter((token) => pieces.special(token) === undefined);
   const text = Buffer.concat(ordinary.map((token) => pieces.bytes(token))).toString();
   const mean = ordinary.length > 0 ? width(text) / ordinary.length : 4;
-  return ` ${'░'.repeat(Math.min(6, Math.max(3, Math.round(mean))) - 1)}`;
+  return ` ${'░'.repeat(Math.min(6, Math.max(2, Math.round(mean))) - 1)}`;
 }
 
-/** The canvas as coloured text. A control token that repeats is shown once, with `×` and the count. */
-export function canvasSpans(state: CanvasState, pieces: Pieces, mask: string): Span[] {
+/**
+ * The canvas as coloured text. A control token that repeats is shown once, with `×` and the count.
+ * @param lineLength tokens after which a line ends, for answers that are grids
+ */
+export function canvasSpans(
+  state: CanvasState,
+  pieces: Pieces,
+  mask: string,
+  lineLength = Infinity,
+): Span[] {
   const spans: Span[] = [];
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true }); // U+FEFF is text like any other
   const flush = (): void => {
@@ -51,6 +59,8 @@ export function canvasSpans(state: CanvasState, pieces: Pieces, mask: string): S
     if (text !== '') spans.push({ text, ink: 'dim' });
   };
   for (let i = 0; i < state.tokens.length; i++) {
+    // A space more than the break: a mask that begins a line would lose its own, a token would not.
+    if (i > 0 && i % lineLength === 0) spans.push({ text: '\n ', ink: 'plain' });
     const token = state.tokens[i];
     const name = token === state.mask ? mask : pieces.special(token);
     if (name === undefined) {

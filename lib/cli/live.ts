@@ -38,6 +38,8 @@ export interface LiveOptions {
   /** What the answer continues, shown dim in front of it. */
   before: string;
   maxTokens: number;
+  /** Tokens after which a line ends, for answers that are grids. Default: none. */
+  lineLength?: number;
 }
 
 export class LiveView {
@@ -119,12 +121,12 @@ export class LiveView {
   }
 
   #spans(now: number): Span[] {
-    const { before, pieces, maskText } = this.options;
+    const { before, pieces, maskText, lineLength } = this.options;
     const fresh = new Set<number>();
     for (const [position, time] of this.#committedAt) {
       if (now - time < flashTime) fresh.add(position);
     }
-    const answer = canvasSpans({ ...this.#canvas, fresh }, pieces, maskText);
+    const answer = canvasSpans({ ...this.#canvas, fresh }, pieces, maskText, lineLength);
     return [{ text: before, ink: 'dim' }, ...answer];
   }
 

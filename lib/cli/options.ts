@@ -15,6 +15,9 @@ export const packageRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url
 export const embeddedModel = join(packageRoot, 'models', 'shakespeare-7m.Q8_0.gguf');
 export const embeddedFlags = { bos: true, blockLength: 8, temperature: 0.8 };
 
+/** The model in the package that was trained on the tasks of `lacuna parallelbench`. */
+export const tasksModel = join(packageRoot, 'models', 'tasks.Q8_0.gguf');
+
 export const version = (
   createRequire(import.meta.url)(join(packageRoot, 'package.json')) as { version: string }
 ).version;

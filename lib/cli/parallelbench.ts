@@ -29,6 +29,7 @@ interface ParallelbenchFlags extends ModelFlags {
   oracle?: boolean;
   tasks: TaskName[];
   strategies: StrategyName[];
+  values?: number[];
   samples: number;
   size?: number;
   temperatures: number[];
@@ -67,6 +68,7 @@ export function parallelbenchCommand(): Command {
         .argParser(names('strategy', strategyNames))
         .default(strategyNames, 'all'),
     )
+    .option('--values <list>', 'of what a strategy sweeps, these values alone', numbers)
     .addOption(
       new Option('--temperatures <list>', 'with commas between')
         .argParser(numbers)
@@ -139,10 +141,11 @@ async function measured(
   flags: ParallelbenchFlags,
   signal: AbortSignal,
 ): Promise<BenchPoint[]> {
-  const { tasks, strategies, samples, size: n, temperatures, blockLength, seed } = flags;
+  const { tasks, strategies, values, samples, size: n, temperatures, blockLength, seed } = flags;
   const onRun = (_: unknown, done: number, of: number) =>
     note(process.stderr, `${Math.floor((100 * done) / of)} % of ${plural(of, 'run')}`);
-  const options = { tasks, strategies, samples, n, temperatures, blockLength, seed, signal, onRun };
+  const swept = { strategies, values, temperatures, blockLength };
+  const options = { tasks, samples, n, seed, ...swept, signal, onRun };
   const points = await parallelbench(subject, defined(options));
   note(process.stderr, '');
   return points;

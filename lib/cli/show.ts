@@ -20,6 +20,8 @@ export interface ShowOptions {
   /** Draw in the terminal if there is one. */
   live: boolean;
   colour: boolean;
+  /** Tokens after which a line ends, for answers that are grids. Default: none. */
+  lineLength?: number;
 }
 
 export interface Shown {
@@ -75,6 +77,7 @@ export async function show(
       maskText: maskText(generation.prompt, pieces),
       before: shortened(before),
       maxTokens: options.generate.maxTokens ?? 0, // of a template, the first frame shows the masks
+      lineLength: options.lineLength,
     });
     return done(await view.follow(generation));
   };

@@ -6,13 +6,17 @@ import { languageOf, PatternError } from './language.js';
 import { jsonText } from './json.js';
 import { refuse } from './refuse.js';
 import { decimal, isEmpty, type NumberRange } from './number.js';
-import { both, languageGuide, shortest } from './strings.js';
+import { both, languageGuide, matchesAll, shortest } from './strings.js';
 import type { JsonSchema, Member, Node } from './types.js';
 
 export interface CompileOptions {
   maxStringTokens: number;
   maxItems: number;
   depth: number;
+  /** Most parts of the schema, each as often as it is referred to. Default 100,000. */
+  nodes?: number;
+  /** Most schemas inside of each other. Default: no limit. */
+  levels?: number;
 }
 
 type Keywords = { readonly [keyword: string]: unknown };
@@ -39,6 +43,8 @@ const known = ['type', 'enum', 'const', '$ref', 'anyOf', 'oneOf', ...Object.valu
 /** Digits of a number whose schema does not ask for more, before and behind the point. */
 const wholeDigits = 9;
 const places = 4;
+/** States of a pattern's automaton, times characters. */
+const mostGuide = 4_000_000;
 /** Characters a token is taken to have, for strings by pattern. */
 const charactersPerToken = 4;
 
@@ -56,6 +62,8 @@ class Compiler {
   readonly #options: CompileOptions;
   /** Plans of schemas that other values fit, too: without a type, or cut at the depth of recursion. */
   readonly #loose = new Set<Node>();
+  #nodes = 0;
+  #level = 0;
 
   constructor(root: JsonSchema, options: CompileOptions) {
     this.#root = root;
@@ -64,6 +72,15 @@ class Compiler {
 
   /** @returns `undefined`: beyond the depth of recursion */
   node(schema: unknown, path: string, refs: readonly string[]): Node | undefined {
+    const { nodes = 100_000, levels = Infinity } = this.#options;
+    if (++this.#nodes > nodes) refuse(path, `is part of a schema with more than ${nodes} parts`);
+    if (++this.#level > levels) refuse(path, `is nested deeper than ${levels} schemas`);
+    const node = this.#node(schema, path, refs);
+    this.#level--;
+    return node;
+  }
+
+  #node(schema: unknown, path: string, refs: readonly string[]): Node | undefined {
     if (schema === true) return this.node({}, path, refs);
     if (schema === false) refuse(path, 'is false: no value fits');
     if (!isObject(schema)) return refuse(path, 'must be an object, true or false');
@@ -115,10 +132,30 @@ class Compiler {
     }
     const listed = schema.enum ?? [schema.const];
     if (!Array.isArray(listed)) return refuse(`${path}/enum`, 'must be an array');
-    const validator = new Validator(schema, '2020-12');
-    const fitting = listed.filter((value) => validator.validate(value).valid);
+    this.#nodes += listed.length;
+    const fits = this.#fits(schema, path);
+    const fitting = listed.filter(fits);
     const texts = [...new Set(fitting.map((value) => jsonText(value)))];
     return texts.length > 0 ? { kind: 'choice', texts } : refuse(path, 'leaves no value to choose');
+  }
+
+  /** Patterns are matched without backtracking; deeper down, where nobody has them, not at all. */
+  #fits(schema: Keywords, path: string): (value: unknown) => boolean {
+    const { pattern: _, ...others } = schema;
+    const inner = ['properties', 'items', 'prefixItems'].find((key) => hasPattern(others[key]));
+    if (inner !== undefined) {
+      refuse(
+        path,
+        `has a "pattern" in "${inner}" beside "enum" or "const", which is not supported`,
+      );
+    }
+    const validator = new Validator(others, '2020-12');
+    const pattern = text(schema, 'pattern', path);
+    const language = pattern === undefined ? undefined : this.#language(pattern, path);
+    return (value) => {
+      const matches = typeof value !== 'string' || !language || matchesAll(language, value);
+      return matches && validator.validate(value).valid;
+    };
   }
 
   #branches(
@@ -246,6 +283,9 @@ class Compiler {
     if (shortest(language) === Infinity)
       refuse(path, 'has a pattern that no text of its format fits');
     const max = Math.min(most, Math.max(min, characters, 2 * shortest(language)));
+    if (max * language.accepts.length > mostGuide) {
+      refuse(path, `has a pattern too large for texts of ${max} characters`);
+    }
     if (languageGuide(language, min, max) === undefined) {
       refuse(
         path,
@@ -336,6 +376,11 @@ function text(schema: Keywords, keyword: string, path: string): string | undefin
   const value = schema[keyword];
   if (value === undefined || typeof value === 'string') return value;
   return refuse(`${path}/${keyword}`, 'must be a string');
+}
+
+function hasPattern(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return 'pattern' in value || Object.values(value).some(hasPattern);
 }
 
 /** Least common multiple. */

@@ -14,14 +14,13 @@ interface Branch {
  * in common count nothing, so that length does not. A uniform-cost search over the tree of the
  * alternatives finds the best one exactly, at one forward for each place it has to look at.
  *
+ * @param ids the tokens of the alternatives, from the first of the answer on
  * @returns index and score; of equal alternatives the first
  */
 export async function decide(
   desk: Desk,
-  text: string,
-  alternatives: readonly string[],
+  ids: readonly Int32Array[],
 ): Promise<{ index: number; probability: number }> {
-  const ids = alternatives.map((alternative) => desk.encode(text + alternative));
   const open: Branch[] = [{ members: [...ids.keys()], depth: 0, logp: 0 }];
   for (;;) {
     const at = open.reduce((best, { logp }, i) => (logp > open[best].logp ? i : best), 0);

@@ -22,8 +22,14 @@ export interface Language {
 /** What a pattern has that is not understood. */
 export class PatternError extends Error {}
 
-const mostStates = 3000;
+export const mostStates = 3000;
 const mostRepeats = 200;
+/** Parts of an expression once its repeats are written out. */
+const mostParts = 4000;
+/** Groups inside of each other. */
+const mostDepth = 100;
+/** Letters of all expressions that are compared: what making an automaton costs. */
+const mostLetters = 1 << 25;
 const last = 0xffff;
 
 /** In JSON these need an escape or a partner: nothing that is written here has them. */
@@ -167,12 +173,15 @@ function automaton(expression: Expression): Language {
   const states = [expression];
   const index = new Map([[keyOf(expression), 0]]);
   const next: number[][] = [];
+  let letters = 0;
   for (let at = 0; at < states.length; at++) {
     next.push(
       starts.map((unit) => {
         const to = holds(outside, unit) ? none : derivative(states[at], unit);
         if (isNone(to)) return -1;
         const key = keyOf(to);
+        letters += key.length;
+        if (letters > mostLetters) throw new PatternError('needs too much work');
         if (!index.has(key)) index.set(key, states.push(to) - 1);
         return index.get(key)!;
       }),
@@ -186,6 +195,8 @@ function automaton(expression: Expression): Language {
 
 class Parser {
   #at = 0;
+  #parts = 0;
+  #depth = 0;
   readonly #pattern: string;
   constructor(pattern: string) {
     this.#pattern = pattern;
@@ -228,11 +239,15 @@ class Parser {
   }
 
   #repeated(): Expression {
+    const before = this.#parts;
     const one = this.#atom();
     let result = one;
     for (;;) {
       const [least, most] = this.#quantifier() ?? [-1, -1];
       if (least < 0) return result;
+      const times = Math.max(1, most === Infinity ? least : most);
+      this.#parts = before + (this.#parts - before) * times;
+      if (this.#parts > mostParts) throw new PatternError('needs too many states');
       const part = result;
       const tail = most === Infinity ? { kind: 'star' as const, of: part } : empty;
       let optional: Expression = tail;
@@ -260,6 +275,7 @@ class Parser {
   }
 
   #atom(): Expression {
+    if (++this.#parts > mostParts) throw new PatternError('needs too many states');
     if (this.#eat('(?:') || (!this.#pattern.startsWith('(?', this.#at) && this.#eat('('))) {
       return this.#group();
     }
@@ -278,7 +294,9 @@ class Parser {
   }
 
   #group(): Expression {
+    if (++this.#depth > mostDepth) this.#refuse(`groups deeper than ${mostDepth}`);
     const inner = this.#alternatives(false);
+    this.#depth--;
     if (!this.#eat(')')) this.#refuse('an unmatched (');
     return inner;
   }

@@ -1,17 +1,14 @@
 /** Typed output: a value that fits a schema, from any model. */
 import { Validator } from '@cfworker/json-schema';
 import { LacunaError } from '../errors.js';
-import type { Model } from '../model.js';
+import type { GenerationModel } from '../plan.js';
 import { isChat, maskOf, promptIds, type PlainPrompt } from '../prompt.js';
-import { hole } from '../template/hole.js';
-import type { Segment } from '../template/types.js';
+import type { ChatMessage } from '../text/template.js';
 import { boolean, integer, invalid, knownKeys } from '../validate.js';
 import { compile } from './compile.js';
 import { Desk } from './desk.js';
-import { mustEscape } from './strings.js';
-import { TokenTexts } from './token-texts.js';
 import type { JsonSchema, ObjectOptions, ObjectResult, StandardSchema } from './types.js';
-import { Writer, type FillBlanks } from './write.js';
+import { writeJson } from './writing.js';
 
 const generateKeys = [
   ...(['decode', 'blocks', 'cache', 'temperature', 'topK', 'topP'] as const),
@@ -28,7 +25,7 @@ const ownKeys = ['maxStringTokens', 'maxItems', 'depth', 'instruct'] as const;
  * Throws `INVALID_ARGUMENT` for a schema with a keyword that is not supported, naming it and its path.
  */
 export async function object(
-  model: Model,
+  model: GenerationModel,
   schema: JsonSchema | StandardSchema,
   prompt: PlainPrompt,
   options: ObjectOptions = {},
@@ -45,16 +42,15 @@ export async function object(
   const instruct = boolean('instruct', options.instruct ?? true);
   const asked = instruct && isChat(prompt) ? instructed(prompt, plain) : prompt;
   const ids = promptIds(model, asked, options);
-  const { temperature, topK, topP, seed, signal } = options;
-  const desk = new Desk(model, ids, { sampling: { temperature, topK, topP, seed }, signal });
+  const { decode, blocks, cache, temperature, topK, topP, seed, signal } = options;
+  const sampling = { temperature, topK, topP, seed };
+  const desk = new Desk(model, ids, { sampling, signal });
   try {
-    const texts = await TokenTexts.for(model.tokenizer);
-    const fill = filler(desk, ids, texts, limits.maxStringTokens, options);
-    const writer = new Writer(desk, texts, fill);
-    const text = await writer.write(node);
+    const blanks = { decode, blocks, cache, signal, ...sampling };
+    const { maxStringTokens } = limits;
+    const { text, choices } = await writeJson(desk, node, { maxStringTokens, blanks });
     const value = await checked(schema, plain, JSON.parse(text));
-    const { forwards } = desk;
-    return { value, text, forwards, choices: writer.choices };
+    return { value, text, forwards: desk.forwards, choices };
   } finally {
     desk.dispose();
   }
@@ -81,37 +77,14 @@ function jsonSchemaOf(schema: unknown): JsonSchema {
   return jsonSchema.input({ target: 'draft-2020-12' });
 }
 
-function instructed(prompt: Extract<PlainPrompt, readonly object[]>, schema: JsonSchema) {
+/** The schema in the words of the last message. */
+export function instructed(
+  prompt: readonly ChatMessage[],
+  schema: JsonSchema,
+): readonly ChatMessage[] {
   const last = prompt[prompt.length - 1];
   const content = `${last.content}\n\nAnswer with JSON that fits this schema:\n${JSON.stringify(schema)}`;
   return [...prompt.slice(0, -1), { ...last, content }];
-}
-
-/** Strings without a pattern are holes that end at their quote. */
-function filler(
-  desk: Desk,
-  prompt: Int32Array,
-  texts: TokenTexts,
-  maxStringTokens: number,
-  options: ObjectOptions,
-): FillBlanks {
-  const allow = texts.filter((text) => !mustEscape.test(text) || text.startsWith('"'));
-  const given = Object.fromEntries(
-    (['decode', 'blocks', 'cache', 'temperature', 'topK', 'topP', 'seed', 'signal'] as const)
-      .filter((key) => options[key] !== undefined)
-      .map((key) => [key, options[key]]),
-  );
-  return async (parts) => {
-    const segments = parts.map((part): Segment => {
-      if (typeof part === 'string') return part;
-      const max = Math.max(1, Math.min(part.max, Math.max(maxStringTokens, part.min)));
-      return hole({ min: Math.min(part.min, 1), max, stop: '"', allow });
-    });
-    const { result } = desk.model.generate({ prompt, segments, end: false }, given);
-    const { holes, forwards } = await result;
-    desk.count(forwards);
-    return holes.map(({ text }) => text);
-  };
 }
 
 /** What the plan promises, and then what the schema checks beyond its JSON Schema. */

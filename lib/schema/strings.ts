@@ -1,5 +1,5 @@
 /** What may stand between the quotes of a string. */
-import type { Language } from './language.js';
+import { mostStates, PatternError, type Language } from './language.js';
 import type { Guide } from './types.js';
 
 /** No quote, no escape, no control character: what is written is the value. */
@@ -43,13 +43,24 @@ function classOf(starts: readonly number[], unit: number): number {
   return low;
 }
 
-/** Texts of both languages. */
+/** Whether a text belongs to a language. */
+export function matchesAll({ starts, next, accepts }: Language, text: string): boolean {
+  let state = 0;
+  for (const unit of text.split('')) {
+    state = next[state][classOf(starts, unit.charCodeAt(0))];
+    if (state < 0) return false;
+  }
+  return accepts[state];
+}
+
+/** Texts of both languages. Throws `PatternError`. */
 export function both(a: Language, b: Language): Language {
   const starts = [...new Set([...a.starts, ...b.starts])].sort((x, y) => x - y);
   const pairs: [number, number][] = [[0, 0]];
   const index = new Map([['0/0', 0]]);
   const next: number[][] = [];
   for (let at = 0; at < pairs.length; at++) {
+    if (pairs.length > mostStates) throw new PatternError('needs too many states');
     const [left, right] = pairs[at];
     next.push(
       starts.map((unit) => {

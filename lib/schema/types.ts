@@ -82,6 +82,7 @@ export type Node =
   | { kind: 'string'; min: number; max: number; language?: Language }
   | { kind: 'array'; min: number; max: number; first: readonly Node[]; rest: Node | undefined }
   | { kind: 'object'; members: readonly Member[] }
+  | { kind: 'record'; max: number; key: number; value: Node } // free keys, so many of so many characters
   | { kind: 'union'; branches: readonly Node[] };
 
 /** What a value may be, code unit by code unit. States are texts, so that they can be keys. */

@@ -29,17 +29,26 @@ export class Writer {
   readonly #desk: Desk;
   readonly #texts: TokenTexts;
   readonly #fill: FillBlanks;
+  readonly #onText: (text: string) => void;
   /** Adjoining strings are filled together: nothing is decided between them. */
   #parts: (string | Blank)[] = [''];
 
-  constructor(desk: Desk, texts: TokenTexts, fill: FillBlanks) {
+  /** @param onText called with all that is written, whenever there is more; none of it changes */
+  constructor(
+    desk: Desk,
+    texts: TokenTexts,
+    fill: FillBlanks,
+    onText: (text: string) => void = () => {},
+  ) {
     this.#desk = desk;
     this.#texts = texts;
     this.#fill = fill;
+    this.#onText = onText;
   }
 
-  /** The whole text. */
-  async write(node: Node): Promise<string> {
+  /** The whole text. @param before what it begins with */
+  async write(node: Node, before = ''): Promise<string> {
+    this.#parts = [before];
     await this.#value(node, '', '');
     return this.#text();
   }
@@ -48,6 +57,7 @@ export class Writer {
     const last = this.#parts.length - 1;
     if (typeof this.#parts[last] === 'string') this.#parts[last] += text;
     else this.#parts.push(text);
+    if (last === 0) this.#onText(this.#parts[0] as string);
   }
 
   /** All that is written, its blanks filled. */
@@ -60,6 +70,7 @@ export class Writer {
       whole += known;
     }
     this.#parts = [whole];
+    this.#onText(whole);
     return whole;
   }
 
@@ -89,6 +100,8 @@ export class Writer {
         return this.#array(node, lead, path);
       case 'object':
         return this.#object(node.members, lead, path);
+      case 'record':
+        return this.#record(node, lead, path);
       case 'union':
         return this.#union(node.branches, lead, path);
     }
@@ -105,16 +118,15 @@ export class Writer {
   async #choose(texts: readonly string[], lead: string, path: string): Promise<string> {
     if (texts.length === 1) return texts[0];
     // '1' is the beginning of '12', but with what follows it is not.
-    const open = (text: string) => texts.some((other) => other !== text && other.startsWith(text));
+    const sorted = [...texts].sort(); // right behind a text come those that it begins
+    const begun = new Set(sorted.filter((text, i) => sorted.at(i + 1)?.startsWith(text)));
+    const open = (text: string) => begun.has(text);
     const endings = texts.flatMap((text, i) =>
       (open(text) ? [',', '}', ']', '\n'] : ['']).map((end) => ({ text: lead + text + end, i })),
     );
     const known = await this.#text();
-    const { index, probability } = await decide(
-      this.#desk,
-      known,
-      endings.map(({ text }) => text),
-    );
+    const ids = await this.#desk.encodeAll(endings.map(({ text }) => known + text));
+    const { index, probability } = await decide(this.#desk, ids);
     const text = texts[endings[index].i];
     this.choices.push({ path, text, probability });
     return text;
@@ -160,6 +172,20 @@ export class Writer {
     }
   }
 
+  /** Keys are as free as other strings. */
+  async #record(node: Extract<Node, { kind: 'record' }>, lead: string, path: string) {
+    this.#put(`${lead}{`);
+    for (let i = 0; i < node.max; i++) {
+      const taken = await this.#choose(['}', i === 0 ? '"' : ', "'], '', path);
+      if (taken === '}') break;
+      this.#put(taken);
+      this.#parts.push({ path, min: 1, max: node.key });
+      this.#put('":');
+      await this.#value(node.value, ' ', `${path}/*`);
+    }
+    this.#put('}');
+  }
+
   async #union(branches: readonly Node[], lead: string, path: string): Promise<void> {
     const starts = branches.map((branch) => openings(branch, lead));
     const all = [...new Set(starts.flat())];
@@ -175,7 +201,7 @@ function following(members: readonly Member[], from: number): readonly Member[] 
 }
 
 /** What a value may begin with: known text up to where it is first open. */
-function openings(node: Node, lead: string): string[] {
+export function openings(node: Node, lead: string): string[] {
   switch (node.kind) {
     case 'choice':
       return node.texts.map((text) => lead + text);
@@ -188,6 +214,8 @@ function openings(node: Node, lead: string): string[] {
       return [`${lead}"`];
     case 'array':
       return [`${lead}[`];
+    case 'record':
+      return [`${lead}{`];
     case 'union':
       return node.branches.flatMap((branch) => openings(branch, lead));
     case 'object': {

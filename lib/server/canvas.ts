@@ -2,10 +2,16 @@
 import type { Frame } from '../frames.js';
 import type { Generation, GenerationResult } from '../generation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { EventStream } from './events.js';
 import type { Seen } from './observe.js';
 import type { LacunaFields } from './request.js';
 import type { Measure } from './steering.js';
+
+/** Where frames go; an `EventStream`, for one. */
+export interface FrameSink {
+  /** @returns whether the reader keeps up; only then the frame was made and sent */
+  offer(frame: () => object): boolean;
+  send(frame: object): void;
+}
 
 /** Steps between two pictures of the whole canvas. */
 const keyframeEvery = 32;
@@ -17,7 +23,7 @@ const keyframeEvery = 32;
 export class CanvasChannel {
   readonly #fields: LacunaFields;
   readonly #tokenizer: Tokenizer;
-  readonly #events: EventStream;
+  readonly #events: FrameSink;
   readonly #chunk: (lacuna: object) => object;
   readonly #seen: ReadonlyMap<number, Seen>;
   #prompt = 0;
@@ -29,7 +35,7 @@ export class CanvasChannel {
   constructor(
     fields: LacunaFields,
     tokenizer: Tokenizer,
-    events: EventStream,
+    events: FrameSink,
     seen: ReadonlyMap<number, Seen>,
     chunk: (lacuna: object) => object,
   ) {
@@ -58,7 +64,8 @@ export class CanvasChannel {
     const { canvas, every } = this.#fields;
     if (canvas === 'text') {
       if (frame.step % every === 0) {
-        this.#offer(() => ({ kind: 'text', step: frame.step, text: frame.text }));
+        const { step, remaining, text } = frame;
+        this.#offer(() => ({ kind: 'text', step, remaining, text }));
       }
       return;
     }

@@ -1,9 +1,12 @@
 /** What a request carries through the endpoints. */
+import { randomUUID } from 'node:crypto';
 import type { Answered } from './answer.js';
 import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.js';
+import { promptTokens } from './usage.js';
+import { openai, type Wire } from './wire.js';
 import { LacunaError } from '../errors.js';
 
 /** Why a request ends before its answer does. */
@@ -17,10 +20,18 @@ export class Context {
   readonly headers: Record<string, string>;
   /** The build and the model: with equal ones, equal seeds give equal answers. */
   readonly fingerprint: string;
+  /** All requests whose answers are not complete, this one among them. */
+  readonly all: ReadonlySet<Context>;
+  /** Of the answer, behind a prefix that says which kind it is. */
+  readonly id = randomUUID();
+  /** Endpoints of other formats than OpenAI's set theirs. */
+  wire: Wire = openai;
   /** `performance.now()` when the request came. */
   readonly start = performance.now();
   readonly #metrics: Metrics;
   readonly #controller = new AbortController();
+  readonly #deadline = new AbortController();
+  #due: NodeJS.Timeout | undefined;
   readonly #over: () => void;
   readonly #late: NodeJS.Timeout;
   #reason: Leaving | undefined;
@@ -31,7 +42,7 @@ export class Context {
     engine: Engine,
     limits: Limits,
     metrics: Metrics,
-    fixed: { headers: Record<string, string>; fingerprint: string },
+    fixed: { headers: Record<string, string>; fingerprint: string; all: ReadonlySet<Context> },
     over: () => void,
   ) {
     this.request = request;
@@ -39,6 +50,7 @@ export class Context {
     this.limits = limits;
     this.headers = fixed.headers;
     this.fingerprint = fixed.fingerprint;
+    this.all = fixed.all;
     this.#metrics = metrics;
     this.#over = over;
     this.#late = setTimeout(() => this.leave('time'), limits.requestSeconds * 1000).unref();
@@ -49,6 +61,21 @@ export class Context {
   /** Fires when nobody wants the answer any more. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Fires when the answer is to be completed with the next forward. */
+  get deadline(): AbortSignal {
+    return this.#deadline.signal;
+  }
+
+  commitNow(): void {
+    this.#deadline.abort();
+  }
+
+  /** The same, so many milliseconds after the request came. */
+  commitAfter(milliseconds: number): void {
+    const left = this.start + milliseconds - performance.now();
+    this.#due = setTimeout(() => this.commitNow(), Math.max(0, left));
   }
 
   leave(reason: Leaving = 'client'): void {
@@ -71,6 +98,7 @@ export class Context {
     const { requestSeconds } = this.limits;
     return new HttpError(503, `the request took more than ${requestSeconds} s`, {
       code: 'time_limit',
+      headers: { 'x-should-retry': 'false' }, // to OpenAI's clients; it would take as long again
     });
   }
 
@@ -79,6 +107,7 @@ export class Context {
   }
 
   finished(answered: readonly Answered[]): void {
+    this.#metrics.tokens.inc({ kind: 'prompt' }, promptTokens(answered));
     for (const { stats } of answered) {
       this.#metrics.tokens.inc({ kind: 'completion' }, stats.tokens);
       this.#metrics.tokensPerForward.observe(stats.tokensPerForward);
@@ -96,6 +125,7 @@ export class Context {
 
   #end(): void {
     clearTimeout(this.#late);
+    clearTimeout(this.#due);
     this.#metrics.requestSeconds.observe((performance.now() - this.start) / 1000);
     this.#over();
   }

@@ -1,12 +1,11 @@
 /** A model that answers many: slots, a queue in front of them, forwards shared by all. */
 import { Batch, type BatchForward } from '../batch.js';
 import { LacunaError } from '../errors.js';
-import { generate } from '../generate.js';
-import type { Generation } from '../generation.js';
 import type { Model } from '../model.js';
-import type { GenerateOptions, Prompt } from '../plan.js';
+import type { GenerateOptions } from '../plan.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
+import { holeSettings, settingsOf } from './settings.js';
 
 export interface EngineOptions {
   model: Model;
@@ -25,6 +24,8 @@ export class Engine {
   readonly id: string;
   readonly defaults: GenerateOptions;
   readonly parallel: number;
+  /** Tokens that prompt and answer may have together. */
+  readonly most: number;
   /** Unix time in seconds. */
   readonly created = Math.floor(Date.now() / 1000);
   readonly #queue: number;
@@ -40,6 +41,7 @@ export class Engine {
     this.id = id;
     this.defaults = defaults;
     this.parallel = limits.parallel;
+    this.most = Math.min(model.info.context || Infinity, limits.canvas);
     this.#queue = limits.queue;
     this.#batch = new Batch(model, { onForward });
   }
@@ -57,40 +59,46 @@ export class Engine {
     return this.#sessionBytes;
   }
 
+  /** A request's wishes over the defaults. */
+  settings(wanted: GenerateOptions): GenerateOptions {
+    return settingsOf(this.defaults, wanted);
+  }
+
+  /** The same for text with gaps. */
+  holeSettings(wanted: GenerateOptions): GenerateOptions {
+    return holeSettings(this.settings(wanted));
+  }
+
   /**
-   * Waits for a slot and starts there. Throws at once what `generate` throws at once, 429 if the queue
-   * is full, and rejects with `ABORTED` if the signal fires while it waits. The slot is free as soon as
-   * the generation has ended, in whatever way.
+   * Waits for a slot and starts work there, on a model that shares forwards with the others. Throws at
+   * once 429 if the queue is full, rejects with what `start` throws, and with `ABORTED` if the signal
+   * fires while it waits. The slot is free as soon as the work is done, in whatever way.
+   *
+   * @param positions of the canvas, at most
+   * @param start its result has `done`, the end of the work
    */
-  async run(
-    prompt: Prompt,
-    options: GenerateOptions & { signal: AbortSignal },
-  ): Promise<Generation> {
+  async use<T extends { done: Promise<unknown> }>(
+    signal: AbortSignal,
+    positions: number,
+    start: (model: Batch) => T,
+  ): Promise<T> {
     const asked = performance.now();
-    await this.#slot(options.signal);
+    await this.#slot(signal);
     this.#onSlot(performance.now() - asked);
     try {
-      const run = generate(this.#batch, prompt, this.#settings(options));
-      const bytes = this.model.sessionBytes(run.prompt.length + run.shape.capacity);
+      const bytes = this.model.sessionBytes(positions);
+      const work = start(this.#batch);
       this.#sessionBytes += bytes;
       const over = () => {
         this.#sessionBytes -= bytes;
         this.#release();
       };
-      void run.result.then(over, over);
-      return run;
+      void work.done.then(over, over);
+      return work;
     } catch (error) {
       this.#release();
       throw error;
     }
-  }
-
-  /** A preset that the request names has its way over the policies of the defaults. */
-  #settings(options: GenerateOptions): GenerateOptions {
-    const { bos: _b, chat: _c, ...defaults } = this.defaults; // what the prompt was made with
-    if (options.preset === undefined) return { ...defaults, ...options };
-    const { decode: _1, blocks: _2, cache: _3, length: _4, refine: _5, ...others } = defaults;
-    return { ...others, ...options };
   }
 
   #slot(signal: AbortSignal): Promise<void> {
@@ -105,9 +113,12 @@ export class Engine {
       });
     }
     return new Promise((resolve, reject) => {
+      const left = () =>
+        reject(new LacunaError('ABORTED', 'left while it waited', { cause: signal.reason }));
+      if (signal.aborted) return left();
       const abort = () => {
         this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(new LacunaError('ABORTED', 'left while it waited', { cause: signal.reason }));
+        left();
       };
       // The slot passes from hand to hand, so that nobody can come in between.
       const go = () => {

@@ -71,7 +71,3 @@ export function httpError(error: unknown): HttpError {
   }
   return new HttpError(500, 'internal error', { code: 'internal_error' });
 }
-
-export function errorResponse(error: HttpError): Response {
-  return Response.json(error.body, { status: error.status, headers: error.headers });
-}

@@ -1,17 +1,50 @@
-/** Server-sent events to a reader who may be slow, or go. */
+/** Events to a reader who may be slow, or go. */
 import type { Limits } from './limits.js';
+
+/** How events are written. */
+export interface Framing {
+  /** Content type. */
+  type: string;
+  /** @param event JSON, or the text of a last one: `[DONE]` */
+  frame(event: object | string): string;
+  /** What keeps a quiet stream alive. */
+  alive: string;
+}
+
+// A bare colon: some clients take a longer comment for the end of what they have buffered.
+const events = { type: 'text/event-stream; charset=utf-8', alive: ':\n\n' };
+
+export const sse: Framing = { ...events, frame: (event) => `data: ${textOf(event)}\n\n` };
+
+/** Each with its `type` as the name. */
+export const namedSse: Framing = {
+  ...events,
+  frame: (event) => `event: ${(event as { type: string }).type}\ndata: ${textOf(event)}\n\n`,
+};
+
+/** JSON, one a line. */
+export const lines: Framing = {
+  type: 'application/x-ndjson',
+  frame: (event) => `${textOf(event)}\n`,
+  alive: '',
+};
+
+function textOf(event: object | string): string {
+  return typeof event === 'string' ? event : JSON.stringify(event);
+}
 
 /** Bytes that a reader may leave before it counts as behind. */
 const room = 16 << 10;
 
 /**
- * The body of an event stream. Text always gets through; what may be left out is left out while the
+ * The body of a stream of events. Text always gets through; what may be left out is left out while the
  * reader is behind. A reader who takes nothing for too long, or leaves too much, is cut off.
  */
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly #encoder = new TextEncoder();
   readonly #limits: Limits;
+  readonly #framing: Framing;
   readonly #onGone: () => void;
   readonly #alive: NodeJS.Timeout;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
@@ -20,8 +53,9 @@ export class EventStream {
   #open = true;
 
   /** @param onGone called once, if the reader goes or is cut off before `end` */
-  constructor(limits: Limits, onGone: () => void) {
+  constructor(limits: Limits, framing: Framing, onGone: () => void) {
     this.#limits = limits;
+    this.#framing = framing;
     this.#onGone = onGone;
     this.body = new ReadableStream<Uint8Array>(
       {
@@ -36,27 +70,18 @@ export class EventStream {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: room }),
     );
-    // A bare colon: some clients take a longer comment for the end of what they have buffered.
-    this.#alive = setInterval(() => this.#write(':\n\n'), limits.keepAliveSeconds * 1000);
+    const alive = () => this.#write(framing.alive);
+    this.#alive = setInterval(alive, limits.keepAliveSeconds * 1000);
     this.#alive.unref();
   }
 
-  /** @param event JSON, or the text of a last one: `[DONE]` */
   send(event: object | string): void {
-    const data = typeof event === 'string' ? event : JSON.stringify(event);
-    this.#write(`data: ${data}\n\n`);
+    this.#write(this.#framing.frame(event));
   }
 
-  /** An event of a named type. */
-  sendNamed(name: string, event: object): void {
-    this.#write(`event: ${name}\ndata: ${JSON.stringify(event)}\n\n`);
-  }
-
-  /** @returns whether the reader keeps up; only then the event was made and sent */
-  offer(event: () => object): boolean {
-    if (!this.#open || this.#unread >= room) return false;
-    this.send(event());
-    return true;
+  /** Whether the reader has taken what there was, so that what may be left out need not be. */
+  get keepsUp(): boolean {
+    return this.#open && this.#unread < room;
   }
 
   end(): void {
@@ -66,7 +91,7 @@ export class EventStream {
   }
 
   #write(text: string): void {
-    if (!this.#open) return;
+    if (!this.#open || text === '') return;
     const bytes = this.#encoder.encode(text);
     this.#written += bytes.length;
     this.#controller.enqueue(bytes);
@@ -107,9 +132,3 @@ export class EventStream {
     clearTimeout(this.#stuck);
   }
 }
-
-export const eventStreamHeaders = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache, no-transform',
-  'x-accel-buffering': 'no',
-};

@@ -29,7 +29,7 @@ const open = (path: string) =>
  * scripts of other pages, and only Sec-Fetch-Site shows the image or the no-cors GET of another page.
  */
 export function guard({ hosts = [], origins = [], apiKeys = [] }: GuardOptions) {
-  const known = new Set([...loopback, ...hosts.map((host) => host.toLowerCase())]);
+  const known = new Set([...loopback, ...hosts.map(asHost)]);
   const keys = apiKeys.map(digest);
 
   return (request: Request): Record<string, string> => {
@@ -47,6 +47,12 @@ export function guard({ hosts = [], origins = [], apiKeys = [] }: GuardOptions) 
     if (keys.length > 0 && !open(pathname)) checkKey(request, keys);
     return cors;
   };
+}
+
+/** As the header has it: an IPv6 address stands in brackets. */
+function asHost(name: string): string {
+  const host = name.toLowerCase();
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
 /** `'localhost:8080'` → `'localhost'` */

@@ -5,15 +5,16 @@ import type { Model } from '../model.js';
 import type { GenerateOptions } from '../plan.js';
 import { invalid } from '../validate.js';
 import { readJson } from './body.js';
-import { chatCompletions, completions } from './completions.js';
+import { completions } from './completions.js';
 import { Context } from './context.js';
+import { dialectGets, dialectPosts, errorBodyOf } from './dialects/index.js';
+import type { Endpoint } from './dialects/through.js';
 import { Engine } from './engine.js';
-import { errorResponse, HttpError, httpError } from './errors.js';
+import { HttpError, httpError } from './errors.js';
 import { guard, type GuardOptions } from './guard.js';
 import { limitsOf, type Limits } from './limits.js';
 import { Metrics } from './metrics.js';
 import { policiesOf } from './policies.js';
-import type { Body } from './request.js';
 import { studioFiles } from './studio.js';
 
 export interface HandlerOptions extends GuardOptions {
@@ -41,11 +42,9 @@ export interface Handler {
   readonly engine: Engine;
 }
 
-type Endpoint = (body: Body, context: Context) => Promise<Response>;
-
 const posts: Record<string, Endpoint> = {
-  '/v1/chat/completions': chatCompletions,
   '/v1/completions': completions,
+  ...dialectPosts,
 };
 
 const idPattern = /^[A-Za-z0-9._-]+$/;
@@ -90,6 +89,9 @@ export function createHandler(options: HandlerOptions): Handler {
       new Response(await metrics.registry.metrics(), {
         headers: { 'content-type': metrics.registry.contentType },
       }),
+    ...Object.fromEntries(
+      Object.entries(dialectGets).map(([path, get]) => [path, () => Response.json(get(engine))]),
+    ),
   };
 
   const post = async (request: Request, endpoint: Endpoint, headers: Record<string, string>) => {
@@ -100,7 +102,7 @@ export function createHandler(options: HandlerOptions): Handler {
       engine,
       limits,
       metrics,
-      { headers, fingerprint },
+      { headers, fingerprint, all: active },
       () => active.delete(context),
     );
     active.add(context);
@@ -129,7 +131,11 @@ export function createHandler(options: HandlerOptions): Handler {
   };
 
   const handle = async (request: Request): Promise<Response> => {
-    const headers: Record<string, string> = { 'x-request-id': requestId(request) };
+    const headers: Record<string, string> = {
+      'x-request-id': requestId(request),
+      'x-content-type-options': 'nosniff',
+    };
+    const { pathname } = new URL(request.url);
     let response: Response;
     try {
       Object.assign(headers, check(request));
@@ -137,10 +143,10 @@ export function createHandler(options: HandlerOptions): Handler {
     } catch (error) {
       const known = httpError(error);
       if (known.status === 500) onError(error);
-      response = errorResponse(known);
+      const { status, headers: own } = known;
+      response = Response.json(errorBodyOf(pathname, known.body), { status, headers: own });
     }
     for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
-    const { pathname } = new URL(request.url);
     const path = pathname in posts || pathname in gets ? pathname : 'other';
     metrics.requests.inc({ route: path, status: String(response.status) });
     return response;
@@ -184,6 +190,7 @@ function requestId({ headers }: Request): string {
 /** Clients that must send a name often have one of their own; an empty one means ours. */
 function checkModel(given: unknown, { id }: Engine): void {
   if (given === undefined || given === null || given === '' || given === id) return;
+  if (given === `${id}:latest`) return; // as Ollama's clients say it
   throw new HttpError(404, `there is no model of that name; there is ${id}`, {
     code: 'model_not_found',
     param: 'model',

@@ -30,6 +30,15 @@ export const defaultLimits = {
   messages: 1024,
   /** Texts and holes of a template. */
   segments: 256,
+  /** Schemas: parts, levels, bytes of JSON. */
+  schemaNodes: 2000,
+  schemaDepth: 32,
+  schemaBytes: 64 << 10,
+  /** Tools of a request, and calls of an answer. */
+  tools: 128,
+  calls: 8,
+  /** Tokens of `logit_bias`. */
+  biases: 300,
   /** Nesting of a body's JSON. */
   depth: 64,
   /** Milliseconds that a chat template may take. */

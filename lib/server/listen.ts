@@ -1,8 +1,16 @@
 /** The handler behind Node's HTTP server, with the limits that only a socket knows. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createRequestListener } from '@remix-run/node-fetch-server';
 import { LacunaError } from '../errors.js';
+import { HttpError } from './errors.js';
 import type { Handler } from './handler.js';
 import type { Limits } from './limits.js';
 
@@ -33,7 +41,10 @@ export interface Listening {
 export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
   const { host = '127.0.0.1', port = 8642, limits } = options;
   const listener = createRequestListener(handler, {
-    onError: () => new Response(null, { status: 400 }),
+    onError: () => {
+      const { status, body } = new HttpError(400, 'the request has no valid address');
+      return Response.json(body, { status });
+    },
   });
   const server = createServer(
     {
@@ -45,12 +56,19 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
     },
     (request, response) => {
       if (closing) response.setHeader('connection', 'close');
+      response.once('finish', () => {
+        // What is left of a refused body is read away, in time limits, so that the answer arrives.
+        if (!request.complete) request.resume();
+        // A connection that was kept for more would hold up the end.
+        if (!server.listening) setImmediate(() => server.closeIdleConnections());
+      });
       const wrong = refuse(request);
       if (wrong === undefined) void listener(request, response);
       else badRequest(response, wrong);
     },
   );
   let closing = false;
+  server.on('clientError', refuseUnparsed);
   server.maxConnections = limits.connections;
   await start(server, host, port);
   const { port: bound } = server.address() as AddressInfo;
@@ -107,7 +125,26 @@ function refuse({ rawHeaders, url = '' }: IncomingMessage): string | undefined {
 }
 
 function badRequest(response: ServerResponse, message: string): void {
-  const error = { message, type: 'invalid_request_error', param: null, code: null };
   response.writeHead(400, { 'content-type': 'application/json', connection: 'close' });
-  response.end(JSON.stringify({ error }));
+  response.end(JSON.stringify(new HttpError(400, message).body));
 }
+
+/** What Node's parser refuses never becomes a request; the socket gets its answer all the same. */
+function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const [status, message] = unparsed[error.code ?? ''] ?? [400, 'this is not an HTTP request'];
+  if (!socket.writable) return void socket.destroy();
+  const body = JSON.stringify(new HttpError(status, message).body);
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+const unparsed: Partial<Record<string, [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'the headers are too long'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions are too long'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to arrive'],
+};

@@ -1,15 +1,19 @@
 /** What a request asks for, in the library's terms. */
 import { presetNames, type PresetName } from '../decoding/presets.js';
 import type { GenerateOptions } from '../plan.js';
-import type { ChatMessage } from '../text/template.js';
+import type { Node } from '../schema/types.js';
 import { boolean, integer, invalid, list, number, object, oneOf, string } from '../validate.js';
 import { HttpError } from './errors.js';
+import { schemaDefaults } from './format.js';
+import type { Engine } from './engine.js';
 import type { Limits } from './limits.js';
 import { steeringKeys, steeringOf, type Steering } from './steering.js';
+import { masksBehind } from '../schema/desk.js';
+import type { Tools } from './tools.js';
 
 export type Body = Record<string, unknown>;
 
-const canvasModes = ['off', 'text', 'delta', 'full'] as const;
+export const canvasModes = ['off', 'text', 'delta', 'full'] as const;
 
 /** The namespaced object `lacuna` of a request. */
 export interface LacunaFields extends Steering {
@@ -20,11 +24,15 @@ export interface LacunaFields extends Steering {
   /** Most probable tokens reported for every masked position. */
   candidates: number;
   steps?: number;
+  /** Fields that mean nothing here are errors. */
+  strict: boolean;
 }
 
 /** What completions and chats have in common. */
 export interface Wanted {
-  options: GenerateOptions & { maxTokens: number };
+  options: GenerateOptions;
+  /** Most tokens of an answer; undefined: as is usual, see `lengthsOf`. */
+  maxTokens: number | undefined;
   n: number;
   stop: string[];
   stream: boolean;
@@ -32,6 +40,16 @@ export interface Wanted {
   /** Most probable tokens reported with each; undefined: no log probabilities. */
   logprobs: number | undefined;
   lacuna: LacunaFields;
+  /** What comes behind the answer. */
+  suffix?: Int32Array;
+  /** What the answer probably is. */
+  prediction?: string;
+  /** The answer is JSON by this plan. */
+  json?: Node;
+  /** Functions that the answer may call. */
+  tools?: Tools;
+  /** Most tokens of a string of JSON whose schema does not say more. */
+  maxStringTokens: number;
   /** Fields that mean nothing here. */
   ignored: string[];
 }
@@ -39,7 +57,7 @@ export interface Wanted {
 const known = [
   ...['model', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'top_k', 'seed'],
   ...['stop', 'n', 'stream', 'stream_options', 'logprobs', 'top_logprobs', 'user', 'lacuna'],
-  ...['reasoning_effort', 'steps', 'metadata', 'store'],
+  ...['reasoning_effort', 'metadata', 'store'],
 ];
 
 // A slider of steps that many clients have; what it costs is ours to say.
@@ -52,6 +70,7 @@ const efforts: Record<string, PresetName> = {
   high: 'quality',
   xhigh: 'quality',
 };
+export const effortNames = Object.keys(efforts);
 
 /**
  * Checks a body. Throws `INVALID_ARGUMENT` and `HttpError`s.
@@ -64,14 +83,8 @@ export function wantedOf(
   limits: Limits,
   canvas: string | null,
 ): Wanted {
-  const { strict, ...lacuna } = lacunaOf(body.lacuna, limits, canvas);
+  const lacuna = lacunaOf(body.lacuna, limits, canvas);
   const ignored = Object.keys(body).filter((key) => ![...known, ...own].includes(key));
-  if (strict && ignored.length > 0) {
-    throw new HttpError(400, `these fields mean nothing here: ${ignored.join(', ')}`, {
-      code: 'unsupported_parameter',
-      param: ignored[0],
-    });
-  }
   const n = optional('n', body.n, (name, value) => integer(name, value, { min: 1, max: limits.n }));
   const most = { min: 1, max: limits.canvas };
   const maxTokens =
@@ -81,12 +94,11 @@ export function wantedOf(
   const stream = optional('stream', body.stream, boolean) ?? false;
   const streamOptions = object('stream_options', body.stream_options ?? undefined);
   const effort = optional('reasoning_effort', body.reasoning_effort, (name, value) =>
-    oneOf(name, value, Object.keys(efforts)),
+    oneOf(name, value, effortNames),
   );
   const preset = lacuna.preset ?? (effort === undefined ? undefined : efforts[effort]);
   const { steps } = lacuna;
   const options = {
-    maxTokens: maxTokens ?? 256,
     temperature: optional('temperature', body.temperature, (name, value) =>
       number(name, value, { min: 0, max: 2 }),
     ),
@@ -95,27 +107,26 @@ export function wantedOf(
     seed: optional('seed', body.seed, (name, value) => integer(name, value, { min: 0 })),
     ...{ preset, steps, ...lacuna.policies },
   };
-  if (steps !== undefined && steps > limits.stepsPerToken * options.maxTokens) {
-    const right = `at most ${limits.stepsPerToken} for each of ${options.maxTokens} tokens`;
+  const length = maxTokens ?? usualTokens;
+  if (steps !== undefined && steps > limits.stepsPerToken * length) {
+    const right = `at most ${limits.stepsPerToken} for each of ${length} tokens`;
     invalid('lacuna.steps', steps, right);
   }
   return {
-    options: given(options) as Wanted['options'],
+    options: given(options),
+    maxTokens,
     n: n ?? 1,
     stop: stopOf(body.stop, limits),
     stream,
     includeUsage: optional('include_usage', streamOptions.include_usage, boolean) ?? false,
     logprobs: undefined,
     lacuna,
+    maxStringTokens: schemaDefaults.maxStringTokens,
     ignored,
   };
 }
 
-function lacunaOf(
-  value: unknown,
-  limits: Limits,
-  header: string | null,
-): LacunaFields & { strict: boolean } {
+function lacunaOf(value: unknown, limits: Limits, header: string | null): LacunaFields {
   const fields = object('lacuna', value ?? undefined);
   const names = ['preset', 'canvas', 'every', 'candidates', 'steps', 'strict', ...steeringKeys];
   for (const key of Object.keys(fields)) {
@@ -190,47 +201,60 @@ export function completionLogprobs(body: Body, limits: Limits): number | undefin
   return optional('logprobs', body.logprobs, (name, k) => integer(name, k, bounds));
 }
 
-const roleOf: Record<string, ChatMessage['role']> = {
-  system: 'system',
-  developer: 'system',
-  user: 'user',
-  assistant: 'assistant',
-  tool: 'tool',
-};
+/** Tokens of an answer, where neither the request nor the defaults say. */
+export const usualTokens = 256;
 
-/** OpenAI's messages: strings, or lists of text parts. */
-export function messagesOf(value: unknown, limits: Limits): ChatMessage[] {
-  const messages = list('messages', value, 'an array of messages');
-  if (messages.length === 0 || messages.length > limits.messages) {
-    invalid('messages', messages, `from 1 to ${limits.messages} messages`);
-  }
-  return messages.map((message, i) => {
-    const { role, content } = object(`messages[${i}]`, message);
-    const name = oneOf(`messages[${i}].role`, role, Object.keys(roleOf));
-    return { role: roleOf[name], content: contentOf(`messages[${i}].content`, content) };
+/** How long answers may be. */
+export interface Lengths {
+  /** Positions of the canvas after the prompt. */
+  maxTokens: number;
+  /** Tokens of JSON and calls, which need no canvas of their own. */
+  room: number;
+}
+
+/**
+ * Who does not say how long the answer may be gets the usual length, or what the context has left.
+ * Throws `context_length_exceeded`.
+ */
+export function lengthsOf(
+  prompt: number,
+  { maxTokens, suffix, json, tools }: Wanted,
+  { most: context, defaults }: Engine,
+): Lengths {
+  const behind = suffix?.length ?? 0;
+  const left = context - prompt - behind;
+  const written = json !== undefined || tools !== undefined;
+  const room = Math.min(maxTokens ?? Infinity, left - 1 - masksBehind);
+  const usual = defaults.maxTokens ?? usualTokens;
+  const wanted = maxTokens ?? Math.min(usual, Math.max(1, left));
+  if (wanted <= left && (!written || room > 0)) return { maxTokens: wanted, room };
+  throw new HttpError(
+    400,
+    `the prompt of ${prompt} tokens${behind > 0 ? `, a suffix of ${behind}` : ''} and an answer of ` +
+      `up to ${wanted} make ${prompt + behind + wanted}, but the context has ${context}`,
+    { code: 'context_length_exceeded', param: 'messages' },
+  );
+}
+
+/** Refuses, for those who want that, fields that mean nothing here. */
+export function refuseIgnored({ ignored, lacuna }: Wanted): void {
+  if (!lacuna.strict || ignored.length === 0) return;
+  throw new HttpError(400, `these fields mean nothing here: ${headerList(ignored)}`, {
+    code: 'unsupported_parameter',
+    param: ignored[0].slice(0, 64),
   });
 }
 
-function contentOf(name: string, content: unknown): string {
-  if (typeof content === 'string') return content;
-  if (content === null || content === undefined) return '';
-  const parts = list(name, content, 'a string or an array of text parts');
-  return parts
-    .map((part, i) => {
-      const { type, text } = object(`${name}[${i}]`, part);
-      oneOf(`${name}[${i}].type`, type, ['text', 'input_text', 'output_text']);
-      return string(`${name}[${i}].text`, text);
-    })
-    .join('');
+/** Names that a client chose, as far as a header takes them. */
+export function headerList(names: readonly string[]): string {
+  return names
+    .filter((name) => /^[\w.-]{1,64}$/.test(name))
+    .slice(0, 32)
+    .join(', ');
 }
 
-/** Says in OpenAI's words that the answer does not fit. */
-export function refuseTooLong(prompt: number, maxTokens: number, context: number): void {
-  if (prompt + maxTokens <= context) return;
-  throw new HttpError(
-    400,
-    `the prompt of ${prompt} tokens and an answer of up to ${maxTokens} make ` +
-      `${prompt + maxTokens}, but the context has ${context}`,
-    { code: 'context_length_exceeded', param: 'messages' },
-  );
+/** Wishes that do not go with what else is asked for are passed over like unknown fields. */
+export function ignore(wanted: Wanted, body: Body, keys: readonly string[]): void {
+  const given = keys.filter((key) => body[key] !== undefined && body[key] !== null);
+  wanted.ignored.push(...given);
 }

@@ -4,8 +4,8 @@ import type { StreamDecoder, Tokenizer } from '../text/tokenizer.js';
 /** Text that may be sent, and whether that was all. */
 export interface Piece {
   text: string;
-  /** A stop string ended the answer. */
-  stopped: boolean;
+  /** The stop string that ended the answer. */
+  stopped: string | undefined;
 }
 
 /**
@@ -18,7 +18,7 @@ export class AnswerText {
   readonly #stop: readonly string[];
   #tokens = 0; // of the answer, decoded
   #held = '';
-  #stopped = false;
+  #stopped: string | undefined;
 
   /** @param stop texts that end the answer and are not part of it; none may be empty */
   constructor(tokenizer: Tokenizer, stop: readonly string[]) {
@@ -38,20 +38,23 @@ export class AnswerText {
   push(tokens: Int32Array, end = false): Piece {
     let text = '';
     // One by one, so that `tokens` tells which of them the text before a stop string is made of.
-    while (!this.#stopped && this.#tokens < tokens.length) {
+    while (this.#stopped === undefined && this.#tokens < tokens.length) {
       this.#held += this.#decoder.push(tokens.subarray(this.#tokens, ++this.#tokens));
       text += this.#release(false);
     }
-    if (end && !this.#stopped) text += this.#release(true);
+    if (end && this.#stopped === undefined) text += this.#release(true);
     return { text, stopped: this.#stopped };
   }
 
   #release(all: boolean): string {
     const held = this.#held;
-    const found = this.#stop.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
-    this.#stopped = found.length > 0;
-    const until = this.#stopped ? Math.min(...found) : all ? held.length : this.#safe(held);
-    this.#held = this.#stopped ? '' : held.slice(until);
+    const found = this.#stop
+      .map((stop) => ({ stop, at: held.indexOf(stop) }))
+      .filter(({ at }) => at >= 0)
+      .sort((a, b) => a.at - b.at || b.stop.length - a.stop.length);
+    this.#stopped = found.at(0)?.stop;
+    const until = found.at(0)?.at ?? (all ? held.length : this.#safe(held));
+    this.#held = this.#stopped === undefined ? held.slice(until) : '';
     return held.slice(0, until);
   }
 

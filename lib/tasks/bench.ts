@@ -12,6 +12,8 @@ export interface BenchOptions {
   /** Default: all. */
   tasks?: readonly TaskName[];
   strategies?: readonly StrategyName[];
+  /** Of the sweeps, these values alone. Default: all of each strategy. */
+  values?: readonly number[];
   /** Instances of each task, at least 1. Default 50. */
   samples?: number;
   /** Their size; default: all sizes of the task. */
@@ -64,7 +66,7 @@ export type BenchPoint = BenchSetting & Score;
 
 const optionNames = [
   ...['tasks', 'strategies', 'samples', 'n', 'temperatures', 'blockLength', 'options', 'seed'],
-  ...['signal', 'onRun'],
+  ...['values', 'signal', 'onRun'],
 ];
 
 /**
@@ -113,6 +115,7 @@ function checked(given: BenchOptions) {
   list(`${name}: strategies`, strategies).forEach((strategy) =>
     oneOf(`${name}: strategies`, strategy, strategyNames),
   );
+  list(`${name}: values`, given.values ?? []).forEach((value) => number(`${name}: values`, value));
   for (const value of temperatures) number(`${name}: temperatures`, value, { min: 0 });
   const samples = integer(`${name}: samples`, given.samples ?? 50, { min: 1 });
   const seed = integer(`${name}: seed`, given.seed ?? 0, { min: 0 });
@@ -135,7 +138,12 @@ function jobsOf(task: TaskName, options: Checked): Job[] {
   const longest = Math.max(...instances.map(({ answer }) => answer.split(' ').length));
   const settings = temperatures.flatMap((temperature) =>
     options.strategies.flatMap((strategy) =>
-      valuesFor(strategy, longest).map((value) => ({ task, strategy, value, temperature })),
+      valuesFor(strategy, longest, options.values).map((value) => ({
+        task,
+        strategy,
+        value,
+        temperature,
+      })),
     ),
   );
   return settings.flatMap((setting) =>
@@ -144,10 +152,13 @@ function jobsOf(task: TaskName, options: Checked): Job[] {
 }
 
 /** Without the counts beyond the one that commits the longest answer at once. */
-function valuesFor(strategy: StrategyName, longest: number): number[] {
+function valuesFor(strategy: StrategyName, longest: number, wanted?: readonly number[]): number[] {
   const { values, parameter } = strategies[strategy];
   const counts = parameter === 'k' || parameter === 'tokens a step';
-  return values.filter((_, i) => !counts || i === 0 || values[i - 1] < longest);
+  return values.filter(
+    (value, i) =>
+      (wanted?.includes(value) ?? true) && (!counts || i === 0 || values[i - 1] < longest),
+  );
 }
 
 async function runOne(

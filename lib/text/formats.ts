@@ -60,3 +60,8 @@ export const chatFormats: readonly ChatFormat[] = [
     needs: ['<|im_start|>', '<|im_end|>'],
   },
 ];
+
+/** For models without a format: what is said is what stands before the answer. */
+export const plainTemplate = String.raw`{{ bos_token }}{% for message in messages %}{{ message.content }}
+
+{% endfor %}`;

@@ -1,15 +1,30 @@
 /** Chat messages to text or tokens, by the Jinja template of the model. */
 import { Template } from '@huggingface/jinja';
 import { LacunaError } from '../errors.js';
-import { boolean, invalid, knownKeys, object, oneOf, string } from '../validate.js';
-import { chatFormats, type ChatFormat } from './formats.js';
+import { boolean, invalid, knownKeys, list, object, oneOf, string } from '../validate.js';
+import { chatFormats, plainTemplate, type ChatFormat } from './formats.js';
+import { renderApart, type RenderLimits } from './render-apart.js';
 import type { Tokenizer } from './tokenizer.js';
+
+/** Known to be short and harmless. */
+const ownTemplates = new Set([plainTemplate, ...chatFormats.map(({ template }) => template)]);
 
 const roles = ['system', 'user', 'assistant', 'tool'] as const;
 
 export interface ChatMessage {
   role: (typeof roles)[number];
   content: string;
+  /** Of the assistant: functions that it called. Templates see them as `tool_calls`. */
+  toolCalls?: readonly ToolCallMessage[];
+  /** Of a tool: the call that it answers. */
+  toolCallId?: string;
+}
+
+export interface ToolCallMessage {
+  id: string;
+  name: string;
+  /** Plain data. */
+  arguments: unknown;
 }
 
 export interface ChatOptions {
@@ -67,31 +82,63 @@ export function chatTokens(
   messages: readonly ChatMessage[],
   options: ChatOptions,
 ): Int32Array {
+  const { source, values, tokens } = conversation(tokenizer, messages, options);
+  return tokens(render(source, values));
+}
+
+/**
+ * `chatTokens` for a program that answers others at the same time: a template that is not one of the
+ * library's own runs in a thread, within limits (`BAD_TEMPLATE` beyond them).
+ * @param check sees the text before it is encoded; what it throws ends it
+ */
+export async function chatTokensApart(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: ChatOptions,
+  limits: RenderLimits,
+  check: (text: string) => Promise<void>,
+): Promise<Int32Array> {
+  const { own, source, values, tokens } = conversation(tokenizer, messages, options);
+  const text = own ? render(source, values) : await renderApart({ source, values }, limits);
+  await check(text);
+  return tokens(text);
+}
+
+/** What the template is given, and what becomes of its text. */
+function conversation(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: ChatOptions,
+) {
   knownKeys('chat options', options, chatOptionNames);
   const values = variables(messages, options);
-  const source =
+  const source = string(
+    'template',
     options.template ??
-    tokenizer.chatTemplate ??
-    formatFor(tokenizer, options.architecture).template;
+      tokenizer.chatTemplate ??
+      formatFor(tokenizer, options.architecture).template,
+  );
   const bosToken = tokenizer.bos === undefined ? '' : tokenizer.token(tokenizer.bos);
   const eosToken = tokenizer.eos === undefined ? '' : tokenizer.token(tokenizer.eos);
 
   const inputs = strings(values);
   const marks = controlTokenMarks(tokenizer, [source, ...inputs]);
-  const text = render(marks.put(source), {
-    ...values,
-    bos_token: marks.put(bosToken),
-    eos_token: marks.put(eosToken),
-  });
-  refuseAssembled(tokenizer, text, inputs);
-
-  const ids: number[] = [];
-  for (const part of marks.take(text)) {
-    if (typeof part === 'number') ids.push(part);
-    else for (const id of tokenizer.encode(part, { bos: false })) ids.push(id);
-  }
-  if (tokenizer.addBos && ids[0] !== tokenizer.bos) ids.unshift(tokenizer.bos!);
-  return Int32Array.from(ids);
+  const tokens = (text: string): Int32Array => {
+    refuseAssembled(tokenizer, text, inputs);
+    const ids: number[] = [];
+    for (const part of marks.take(text)) {
+      if (typeof part === 'number') ids.push(part);
+      else for (const id of tokenizer.encode(part, { bos: false })) ids.push(id);
+    }
+    if (tokenizer.addBos && ids[0] !== tokenizer.bos) ids.unshift(tokenizer.bos!);
+    return Int32Array.from(ids);
+  };
+  return {
+    own: ownTemplates.has(source),
+    source: marks.put(source),
+    values: { ...values, bos_token: marks.put(bosToken), eos_token: marks.put(eosToken) },
+    tokens,
+  };
 }
 
 function formatOf(architecture: string): ChatFormat {
@@ -123,20 +170,35 @@ function variables(messages: readonly ChatMessage[], options: ChatOptions) {
   return {
     ...object('extra', options.extra),
     messages: (messages as readonly unknown[]).map((message, i) => {
-      knownKeys(`messages[${i}]`, message, ['role', 'content']);
-      const { role, content } = object(`messages[${i}]`, message);
+      knownKeys(`messages[${i}]`, message, ['role', 'content', 'toolCalls', 'toolCallId']);
+      const { role, content, toolCalls, toolCallId } = object(`messages[${i}]`, message);
       return {
         role: oneOf(`messages[${i}].role`, role, roles),
         content: string(`messages[${i}].content`, content),
+        ...(toolCalls !== undefined && {
+          tool_calls: callsOf(`messages[${i}].toolCalls`, toolCalls),
+        }),
+        ...(toolCallId !== undefined && {
+          tool_call_id: string(`messages[${i}].toolCallId`, toolCallId),
+        }),
       };
     }),
     add_generation_prompt: boolean('addGenerationPrompt', options.addGenerationPrompt ?? true),
   };
 }
 
+/** As templates of Hugging Face read them. */
+function callsOf(name: string, calls: unknown): object[] {
+  return list(name, calls).map((call, i) => {
+    const { id, name: called, arguments: given } = object(`${name}[${i}]`, call);
+    const held = { name: string(`${name}[${i}].name`, called), arguments: given };
+    return { id: string(`${name}[${i}].id`, id), type: 'function', function: held };
+  });
+}
+
 function render(source: string, values: Record<string, unknown>): string {
   try {
-    return new Template(string('template', source)).render(values);
+    return new Template(source).render(values);
   } catch (cause) {
     if (LacunaError.isInstance(cause)) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -200,7 +262,7 @@ function controlTokenMarks(tokenizer: Tokenizer, texts: readonly string[]) {
  * text it would quietly spoil the prompt, so it is an error.
  */
 function refuseAssembled(tokenizer: Tokenizer, text: string, inputs: readonly string[]): void {
-  for (const id of tokenizer.splitAtControlTokens(text)) {
+  for (const id of new Set(tokenizer.splitAtControlTokens(text))) {
     if (typeof id !== 'number') continue;
     const token = tokenizer.token(id);
     if (inputs.some((input) => input.includes(token))) continue;

@@ -1,6 +1,8 @@
 // What the claims rest on: accuracy by strategy, blocks and model, the order of commits, votes.
 import {
   Batch,
+  arness,
+  commitSteps,
   credit,
   parallelbench,
   modelSubject,
@@ -55,8 +57,11 @@ async function blockLengths(model, options) {
   const lengths = { 4: 4, 8: 8, whole: undefined };
   const all = {};
   for (const [name, blockLength] of Object.entries(lengths)) {
-    const points = await bench(model, { ...greedy, ...(blockLength && { blockLength }) }, options);
-    all[name] = points.filter(({ value }) => value === 2);
+    all[name] = await bench(
+      model,
+      { ...greedy, values: [2], ...(blockLength && { blockLength }) },
+      options,
+    );
   }
   return all.whole.map(({ task }, i) => ({
     task,
@@ -65,14 +70,15 @@ async function blockLengths(model, options) {
 }
 
 async function twoModels(standard, reverse, options) {
-  const more = { ...greedy, blockLength: 4 };
+  const more = { ...greedy, values: [1, 2, 4], blockLength: 4 };
   const a = await bench(standard, more, options);
   const b = await bench(reverse, more, options);
-  return a.flatMap((point, i) =>
-    [1, 2, 4].includes(point.value)
-      ? [{ task: point.task, k: point.value, standard: point, reverse: b[i] }]
-      : [],
-  );
+  return a.map((point, i) => ({
+    task: point.task,
+    k: point.value,
+    standard: point,
+    reverse: b[i],
+  }));
 }
 
 /** threshold 0.9 with and without something more, over all tasks. */
@@ -151,7 +157,7 @@ async function voted(model, { samples, seed, tasks = taskNames, width }) {
   return rows;
 }
 
-/** Means of global AR-ness@1 (DiffuCoder, arXiv 2506.20639) of the runs that commit one token a step. */
+/** Means of global AR-ness@1 of the runs that commit one token a step. */
 class Orders {
   #sums = new Map();
 
@@ -159,7 +165,7 @@ class Orders {
     if (value !== 1 || result.forwards !== result.tokens.length) return;
     const key = JSON.stringify({ strategy, temperature });
     const sum = this.#sums.get(key) ?? { n: 0, total: 0, squares: 0 };
-    const share = leftmostFirst(result.trace.flatMap(({ committed }) => committed.map(([p]) => p)));
+    const share = arness(commitSteps(result), { ks: [1] })[0].global;
     sum.n++;
     sum.total += share;
     sum.squares += share ** 2;
@@ -173,15 +179,4 @@ class Orders {
       return { ...JSON.parse(key), n, mean, error };
     });
   }
-}
-
-/** Share of commits at the leftmost position that was missing. @param order positions as committed */
-export function leftmostFirst(order) {
-  const left = new Set(order);
-  let count = 0;
-  for (const position of order) {
-    if (position === Math.min(...left)) count++;
-    left.delete(position);
-  }
-  return count / order.length;
 }

@@ -113,11 +113,13 @@ describe('run in a pipe', () => {
   });
 });
 
-test('demo in a pipe: scene, continuation, numbers', () => {
+test('demo in a pipe: scene, continuation, numbers, and a sudoku', () => {
   const { code, stdout, stderr } = lacuna(['demo']);
   expect(code).toBe(0);
   expect(stdout.split(/\n\n/).length).toBeGreaterThan(2);
-  expect(stderr).toMatch(/tokens\/s/);
+  expect(stderr.match(/tokens\/s/g)).toHaveLength(2);
+  expect(stdout).toMatch(/solved:\n\n(  [1-4]( [1-4]){3}\n){4}$/);
+  expect(stderr).toContain('Every row, column and box is right.');
 });
 
 // util-linux's script(1) gives a child a terminal of its own.

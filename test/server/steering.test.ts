@@ -34,7 +34,7 @@ const complete = (body: object) => {
   return handler(new Request('http://localhost:1/v1/completions', init));
 };
 const whole = async (body: object) => (await (await complete(body)).json()) as Reply;
-const frames = async (body: { lacuna?: object }) => {
+const frames = async (body: { lacuna?: object; [key: string]: unknown }) => {
   const lacuna = { canvas: 'delta', ...body.lacuna };
   const text = await (await complete({ ...body, stream: true, lacuna })).text();
   return text

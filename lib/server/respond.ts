@@ -1,0 +1,235 @@
+/** Starts every choice of a request, then answers in one piece or as a stream. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { invalid } from '../validate.js';
+import {
+  begin,
+  type AnswerListener,
+  type Answered,
+  type ToolCall,
+  type TokenLogprob,
+  type Work,
+} from './answer.js';
+import { CanvasChannel } from './canvas.js';
+import type { Context } from './context.js';
+import { httpError } from './errors.js';
+import { EventStream } from './events.js';
+import { headerList, lengthsOf, type Wanted } from './request.js';
+import type { Shape } from './shape.js';
+import { statsOf, timingsOf, usageOf } from './usage.js';
+import { draftWork } from './work/draft.js';
+import { jsonWork } from './work/json.js';
+import { textWork } from './work/text.js';
+import { toolsWork } from './work/tools.js';
+import { headersOf, sinkOf, type Chunk, type Sink } from './wire.js';
+
+/** Starts the choice of that index; resolves when it has its slot. */
+type Start = (index: number, listener: AnswerListener) => Promise<{ done: Promise<Answered> }>;
+
+/** What all chunks of an answer have in common. */
+type Envelope = object;
+
+export async function respond(
+  shape: Shape,
+  prompts: readonly Int32Array[],
+  wanted: Wanted,
+  context: Context,
+): Promise<Response> {
+  const { engine, limits, signal, wire } = context;
+  wanted.options.deadline = context.deadline;
+  const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
+  if (choices.length > limits.n) {
+    invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
+  }
+  const lengths = choices.map((prompt) => lengthsOf(prompt.length, wanted, engine));
+  const { canvas, candidates } = wanted.lacuna;
+  const watch = canvas === 'delta' || canvas === 'full' ? candidates : undefined;
+  const firstSeed = wanted.options.seed ?? engine.defaults.seed ?? 0;
+  const work = workOf(wanted);
+  const start: Start = (index, listener) => {
+    const job = { engine, prompt: choices[index], ...lengths[index], wanted, signal, watch };
+    return begin(work, { ...job, seed: firstSeed + index }, listener, context.start);
+  };
+  const envelope = {
+    id: `${shape.idPrefix}-${context.id}`,
+    created: Math.floor(Date.now() / 1000),
+    model: engine.id,
+    system_fingerprint: context.fingerprint,
+  };
+  const headers = {
+    ...context.headers,
+    ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': headerList(wanted.ignored) }),
+  };
+  if (!wanted.stream) {
+    const body = await whole(shape, choices.length, start, wanted, envelope, context);
+    return Response.json(wire.whole(body as Chunk), { headers });
+  }
+  const events = await stream(shape, choices.length, start, wanted, envelope, context);
+  return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
+}
+
+function workOf({ tools, json, prediction }: Wanted): Work {
+  if (tools !== undefined) return (job) => toolsWork(job, tools);
+  if (json !== undefined) return jsonWork;
+  return prediction === undefined ? textWork : (job) => draftWork(job, prediction);
+}
+
+/** Everything in one piece. Where one choice fails, the others end. */
+async function whole(
+  shape: Shape,
+  n: number,
+  start: Start,
+  wanted: Wanted,
+  envelope: Envelope,
+  context: Context,
+): Promise<object> {
+  const choices = Array.from({ length: n }, async (_, index) => {
+    let text = '';
+    const tokens: TokenLogprob[] = [];
+    const calls: ToolCall[] = [];
+    const started = await start(index, {
+      text: (piece, logprobs) => {
+        text += piece;
+        tokens.push(...logprobs);
+      },
+      call: (call) => calls.push(call),
+    });
+    const answered = await started.done;
+    const logprobs = wanted.logprobs === undefined ? null : shape.logprobs(tokens, context);
+    const finish_reason = answered.finish;
+    return { answered, choice: { index, ...shape.whole(text, calls), logprobs, finish_reason } };
+  });
+  const done = await allOf(choices, context);
+  const answered = done.map((choice) => choice.answered);
+  context.finished(answered);
+  return {
+    ...{ ...envelope, object: shape.object },
+    choices: done.map(({ choice }) => choice),
+    usage: usageOf(answered),
+    timings: timingsOf(answered),
+    lacuna: { v: 1, stats: statsOf(answered) },
+  };
+}
+
+/** @returns when there will be a stream: one choice has its slot, and the others wait for theirs */
+async function stream(
+  shape: Shape,
+  n: number,
+  start: Start,
+  wanted: Wanted,
+  envelope: Envelope,
+  context: Context,
+): Promise<EventStream> {
+  const { limits, wire } = context;
+  const out = new EventStream(limits, wire.framing, () => context.leave());
+  const events = sinkOf(wire, out);
+  const chunk: MakeChunk = (choices, more) => ({
+    ...{ ...envelope, object: shape.chunk, choices },
+    ...more,
+  });
+  const starts: Promise<unknown>[] = [];
+  const choices = Array.from({ length: n }, async (_, index) => {
+    const choice = new ChoiceStream(shape, index, wanted, events, chunk, context);
+    const started = start(index, choice.listener);
+    starts.push(started);
+    const { done } = await started;
+    const answered = await done;
+    choice.end(answered);
+    return answered;
+  });
+  const done = allOf(choices, context);
+  done.catch(() => {}); // it is told below, or thrown here
+  try {
+    // A choice that cannot even wait says so within the turn.
+    await Promise.race([Promise.any(starts).then(() => turn()), Promise.all(starts)]);
+  } catch (error) {
+    context.leave('failed');
+    events.end();
+    throw error instanceof AggregateError ? error.errors[0] : error;
+  }
+  void done.then(
+    (answered) => {
+      // Loops that are copied everywhere read choices[0] of every chunk: only who asks gets this one.
+      if (wanted.includeUsage) events.send(chunk([], { usage: usageOf(answered) }));
+      events.send('[DONE]');
+      context.finished(answered);
+      events.end();
+    },
+    (error: unknown) => {
+      if (!context.gone(error)) events.send(httpError(context.explain(error)).body);
+      context.failed(error);
+      events.end();
+    },
+  );
+  return out;
+}
+
+/** All or none: where one fails, the others end. */
+async function allOf<T>(promises: readonly Promise<T>[], context: Context): Promise<T[]> {
+  try {
+    return await Promise.all(promises);
+  } catch (error) {
+    context.leave('failed');
+    await Promise.allSettled(promises);
+    throw error;
+  }
+}
+
+type MakeChunk = (choices: object[], more?: object) => object;
+
+/** The chunks of one choice. */
+class ChoiceStream {
+  readonly listener: AnswerListener;
+  readonly #shape: Shape;
+  readonly #index: number;
+  readonly #events: Sink;
+  readonly #chunk: MakeChunk;
+  readonly #context: Context;
+  #channel: CanvasChannel | undefined;
+  #calls = 0;
+
+  constructor(
+    shape: Shape,
+    index: number,
+    wanted: Wanted,
+    events: Sink,
+    chunk: MakeChunk,
+    context: Context,
+  ) {
+    this.#shape = shape;
+    this.#index = index;
+    this.#events = events;
+    this.#chunk = chunk;
+    this.#context = context;
+    const { tokenizer } = context.engine.model;
+    const send = (part: object, logprobs?: object) => {
+      events.send(chunk([this.#choice(part, null, logprobs)]));
+    };
+    if (shape.first) send(shape.first);
+    this.listener = {
+      started: (run, seen) => {
+        if (wanted.lacuna.canvas === 'off') return;
+        const wrap = (lacuna: object) => chunk([this.#choice(shape.empty)], { lacuna });
+        this.#channel = new CanvasChannel(wanted.lacuna, tokenizer, events, seen, wrap);
+        this.#channel.start(run);
+      },
+      frame: (frame) => this.#channel?.step(frame),
+      text: (text, tokens) => {
+        const told = wanted.logprobs !== undefined;
+        send(shape.delta(text), told ? shape.logprobs(tokens, context) : undefined);
+      },
+      call: (call) => send(shape.call(call, this.#calls++)),
+    };
+  }
+
+  end(answered: Answered): void {
+    const { result, stats, finish } = answered;
+    this.#channel?.end(result, stats);
+    this.#context.dropped(this.#channel?.dropped ?? 0);
+    const last = this.#choice(this.#shape.empty, finish);
+    this.#events.send(this.#chunk([last], { timings: timingsOf([answered]) }));
+  }
+
+  #choice(part: object, finish_reason: string | null = null, logprobs?: object): object {
+    return { index: this.#index, ...part, finish_reason, ...(logprobs && { logprobs }) };
+  }
+}
