@@ -17,7 +17,7 @@ export function policiesOf({ id, model, defaults }: Engine): object {
     ]),
   );
   const { architecture, parameters, context, backend, name } = model.info;
-  const { temperature = 0, topK, topP = 1, seed = 0, preset } = defaults;
+  const { temperature = 0, topK, topP = 1, seed = 0, preset, bos } = defaults;
   return {
     model: { id, name, architecture, parameters, context, backend },
     ...schemas,
@@ -28,7 +28,15 @@ export function policiesOf({ id, model, defaults }: Engine): object {
       ]),
     ),
     measures: measureNames,
-    defaults: { preset, temperature, top_k: topK, top_p: topP, seed, ...policyFacts(defaults) },
+    defaults: {
+      preset,
+      bos,
+      temperature,
+      top_k: topK,
+      top_p: topP,
+      seed,
+      ...policyFacts(defaults),
+    },
   };
 }
 

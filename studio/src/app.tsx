@@ -6,6 +6,7 @@ import { open, saveHtml, saveTrace } from './files.js';
 import { catalogue, chosen, preset, request, take } from './form.js';
 import { connected, Inspector, StatsCard } from './inspector.js';
 import { help } from './keys.js';
+import { RecordedMenu } from './recorded.js';
 import { RunPanel } from './run-panel.js';
 import { active, lanes, notice } from './state.js';
 import { choice, nextTheme } from './theme.js';
@@ -22,7 +23,12 @@ function CopyMenu() {
   const id = catalogue.value?.model.id ?? 'model';
   const kinds: Record<string, () => string> = {
     curl: () => curl(request.value, origin),
-    TypeScript: () => typescript(request.value, `${id}.gguf`),
+    TypeScript: () =>
+      typescript(
+        request.value,
+        `${id}.gguf`,
+        catalogue.value?.defaults ?? { temperature: 0, seed: 0 },
+      ),
     'AI SDK': () => aiSdk(request.value, origin, id),
     'Policy JSON': () =>
       JSON.stringify({ preset: preset.value || undefined, ...chosen.value }, null, 2),
@@ -107,6 +113,7 @@ function TopBar() {
         {facts ? (busy ? 'busy' : 'ready') : 'offline'}
       </span>
       <nav class="buttons" aria-label="Runs and settings">
+        <RecordedMenu />
         <CopyMenu />
         <Files />
         <button type="button" onClick={nextTheme} title="Colours">
@@ -171,7 +178,7 @@ export function App() {
   return (
     <div class="page" data-pane={pane.value} onDragOver={(e) => e.preventDefault()} onDrop={drop}>
       <TopBar />
-      <div class="panes" role="group" aria-label="Panes">
+      <nav class="panes" aria-label="Panes">
         {panes.map((name) => (
           <button
             key={name}
@@ -182,7 +189,7 @@ export function App() {
             {paneNames[name]}
           </button>
         ))}
-      </div>
+      </nav>
       <aside class="run" aria-label="Run">
         {connected.value ? (
           <RunPanel />

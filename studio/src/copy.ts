@@ -1,6 +1,6 @@
 /** The panel as code: each snippet makes the same run. */
-import type { RunRequest } from './frames.js';
-import type { Chosen } from './form.js';
+import type { Catalogue } from './client.js';
+import type { Policy, RunRequest } from './frames.js';
 
 const json = (value: unknown, indent = 2) => JSON.stringify(value, null, indent);
 
@@ -17,26 +17,32 @@ export function curl(request: RunRequest, origin: string): string {
   return `curl ${origin}${path} -H 'content-type: application/json' -d '${data}'\n`;
 }
 
-const call = ({ name, options }: Chosen) => {
-  const values = Object.values(options);
+const call = ({ name, options = {} }: { name: string; options?: unknown }) => {
+  const values = Object.values(options as object) as unknown[];
   if (values.length === 0) return `${name}()`;
   if (name === 'blocks' || name === 'absoluteBlocks') return `${name}(${String(values[0])})`;
   return `${name}(${json(options, 0)})`;
 };
 
-export function typescript(request: RunRequest, file: string): string {
+type Defaults = Catalogue['defaults'];
+
+/** With what the server does unless it is told otherwise. */
+export function typescript(request: RunRequest, file: string, defaults: Defaults): string {
   const { body } = plain(request);
   const lacuna = (body.lacuna ?? {}) as Record<string, unknown>;
-  const policies = ['decode', 'blocks', 'cache'].flatMap((role) =>
-    lacuna[role] === undefined ? [] : [[role, lacuna[role] as Chosen] as const],
-  );
+  const usual = lacuna.preset === undefined ? defaults : { temperature: defaults.temperature };
+  const policies = (['decode', 'blocks', 'cache'] as const).flatMap((role) => {
+    const policy = (lacuna[role] ?? usual[role]) as Policy | undefined;
+    return policy === undefined ? [] : [[role, policy] as const];
+  });
   const template = lacuna.template as (string | { min: number; max: number })[] | undefined;
   const names = ['loadModel', ...policies.map(([, { name }]) => name)];
   if (template?.some((part) => typeof part === 'object')) names.push('hole');
   const plainOptions = {
-    preset: lacuna.preset,
+    preset: lacuna.preset ?? defaults.preset,
+    bos: defaults.bos,
     maxTokens: template ? undefined : body.max_tokens,
-    temperature: body.temperature,
+    temperature: body.temperature ?? defaults.temperature,
     topP: body.top_p,
     topK: body.top_k,
     seed: body.seed,

@@ -61,18 +61,24 @@ export interface Series {
   ms: number[];
 }
 
+const known = new WeakMap<Timeline, Series>();
+
 /** One entry per step. Confidence is that of the positions that the step could have committed. */
 export function seriesOf(timeline: Timeline): Series {
-  const series: Series = { step: [], committed: [], remaining: [], mean: [], gate: [], ms: [] };
-  timeline.moments.slice(1).forEach((moment, i) => {
-    const open = openAt(timeline, i + 1).map((at) => proposal(moment, at));
-    series.step.push(i + 1);
+  const empty: Series = { step: [], committed: [], remaining: [], mean: [], gate: [], ms: [] };
+  const series = known.get(timeline) ?? empty;
+  known.set(timeline, series);
+  // Steps that are over stay as they are: only new ones are counted.
+  for (let i = series.step.length + 1; i < timeline.moments.length; i++) {
+    const moment = timeline.moments[i];
+    const open = openAt(timeline, i).map((at) => proposal(moment, at));
+    series.step.push(i);
     series.committed.push([...moment.marks.values()].filter((mark) => mark === 'commit').length);
     series.remaining.push(moment.remaining);
     series.mean.push(open.length === 0 ? null : open.reduce((a, b) => a + b) / open.length);
     series.gate.push(open.length === 0 ? null : Math.min(...open));
     series.ms.push(moment.ms);
-  });
+  }
   return series;
 }
 
@@ -128,8 +134,7 @@ export function cardOf(timeline: Timeline, wall: number): Card {
   const sure = moments.flatMap(({ commits }) => commits.flatMap(([, , , p]) => p ?? []));
   const stats = timeline.end?.stats;
   const last = timeline.last;
-  const known = last ? last.tokens.length - last.remaining : 0;
-  const tokens = stats?.tokens ?? known;
+  const tokens = stats?.tokens ?? (last ? last.tokens.length - last.remaining : 0);
   const forwards = stats?.forwards ?? moments.length;
   const wallMs = stats?.wallMs ?? wall;
   const slots = stats?.slots ?? timeline.start?.length ?? 0;

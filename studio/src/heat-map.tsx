@@ -2,6 +2,7 @@
 import { effect } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { binOf, bins, leastSure, lensNumber, lensValue } from './figures.js';
+import type { Mark } from './fold.js';
 import type { Lane } from './lane.js';
 import { active, go, index, lens, select, selected } from './state.js';
 import { theme } from './theme.js';
@@ -21,55 +22,92 @@ function gridOf(lane: Lane, box: HTMLElement): Grid {
   return { columns, rows, width, height: Math.min(10, Math.max(2, 260 / rows)) };
 }
 
-function draw(lane: Lane, canvas: HTMLCanvasElement, grid: Grid): void {
+const property = (name: string) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+
+function sized(canvas: HTMLCanvasElement, { columns, rows, width, height }: Grid) {
   const ratio = devicePixelRatio;
-  const { columns, rows, width, height } = grid;
   canvas.width = Math.round(columns * width * ratio);
   canvas.height = Math.round(rows * height * ratio);
-  canvas.style.height = `${rows * height}px`;
   const context = canvas.getContext('2d')!;
-  const style = getComputedStyle(document.documentElement);
-  const colours = Array.from({ length: bins }, (_, i) => style.getPropertyValue(`--bin${i}`));
-  const [ink, accent, ground] = ['ink', 'accent', 'ground'].map((name) =>
-    style.getPropertyValue(`--${name}`),
-  );
   context.scale(ratio, ratio);
-  context.fillStyle = ground;
+  return context;
+}
+
+/** Colours and marks, which stay while the scrubber moves. */
+function paint(lane: Lane, grid: Grid): HTMLCanvasElement {
+  const { columns, rows, width, height } = grid;
+  const canvas = document.createElement('canvas');
+  const context = sized(canvas, grid);
+  const colours = Array.from({ length: bins }, (_, i) => property(`bin${i}`));
+  const ink = property('ink');
+  context.fillStyle = property('ground');
   context.fillRect(0, 0, columns * width, rows * height);
   const { moments, mask } = lane.timeline;
   const seen = lens.peek() === 'none' ? 'confidence' : lens.peek();
   moments.slice(1).forEach((moment, y) => {
-    moment.tokens.forEach((token, x) => {
-      const value = lensValue(seen, moment, x, token !== mask, rows);
-      if (value === undefined) return;
-      context.fillStyle = colours[binOf(value)];
-      context.fillRect(x * width, y * height, width + 0.5, height + 0.5);
-    });
-    context.fillStyle = context.strokeStyle = ink;
-    for (const [x, mark] of moment.marks) {
-      const [cx, cy] = [(x + 0.5) * width, (y + 0.5) * height];
-      const size = Math.max(1, Math.min(width, height) / 3.2);
-      context.beginPath();
-      if (mark === 'commit') context.arc(cx, cy, size, 0, 7);
-      else if (mark === 'edit') {
-        context.moveTo(cx, cy - size);
-        for (const [dx, dy] of [
-          [1, 0],
-          [0, 1],
-          [-1, 0],
-        ])
-          context.lineTo(cx + dx * size, cy + dy * size);
-      } else {
-        context.moveTo(cx - size, cy - size);
-        context.lineTo(cx + size, cy + size);
-        context.moveTo(cx + size, cy - size);
-        context.lineTo(cx - size, cy + size);
-        context.stroke();
+    // Cells of one colour that lie side by side are one rectangle.
+    let [from, last] = [0, -1];
+    for (let x = 0; x <= moment.tokens.length; x++) {
+      const value =
+        x < moment.tokens.length
+          ? lensValue(seen, moment, x, moment.tokens[x] !== mask, rows)
+          : undefined;
+      const bin = value === undefined ? -1 : binOf(value);
+      if (bin === last && x < moment.tokens.length) continue;
+      if (last >= 0) {
+        context.fillStyle = colours[last];
+        context.fillRect(from * width, y * height, (x - from) * width + 0.5, height + 0.5);
       }
-      if (mark !== 'remask') context.fill();
+      [from, last] = [x, bin];
+    }
+    context.fillStyle = context.strokeStyle = ink;
+    for (const [x, kind] of moment.marks) {
+      mark(
+        context,
+        kind,
+        (x + 0.5) * width,
+        (y + 0.5) * height,
+        Math.max(1, Math.min(width, height) / 3.2),
+      );
     }
   });
-  context.strokeStyle = accent;
+  return canvas;
+}
+
+/** Round: committed; a diamond: edited; a cross: taken back. */
+function mark(
+  context: CanvasRenderingContext2D,
+  kind: Mark,
+  x: number,
+  y: number,
+  size: number,
+): void {
+  context.beginPath();
+  if (kind === 'commit') context.arc(x, y, size, 0, 7);
+  else if (kind === 'edit') {
+    context.moveTo(x, y - size);
+    context.lineTo(x + size, y);
+    context.lineTo(x, y + size);
+    context.lineTo(x - size, y);
+  } else {
+    context.moveTo(x - size, y - size);
+    context.lineTo(x + size, y + size);
+    context.moveTo(x + size, y - size);
+    context.lineTo(x - size, y + size);
+    context.stroke();
+    return;
+  }
+  context.fill();
+}
+
+/** The picture, and over it where the scrubber and the inspector are. */
+function draw(canvas: HTMLCanvasElement, picture: HTMLCanvasElement, grid: Grid): void {
+  const { columns, rows, width, height } = grid;
+  canvas.style.height = `${rows * height}px`;
+  const context = sized(canvas, grid);
+  context.drawImage(picture, 0, 0, columns * width, rows * height);
+  context.strokeStyle = property('accent');
   context.lineWidth = 1.5;
   const row = index.peek() - 1;
   if (row >= 0) context.strokeRect(0.75, row * height, columns * width - 1.5, height);
@@ -81,18 +119,27 @@ export function HeatMap({ lane }: { lane: Lane }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [told, tell] = useState('');
   useEffect(() => {
-    const paint = () => {
-      const element = canvas.current!;
-      draw(lane, element, gridOf(lane, element.parentElement!));
+    const element = canvas.current!;
+    let picture: HTMLCanvasElement;
+    let grid: Grid;
+    const anew = () => {
+      grid = gridOf(lane, element.parentElement!);
+      picture = paint(lane, grid);
+      draw(element, picture, grid);
     };
-    const stop = effect(() => {
-      void [lane.version.value, theme.value, lens.value, index.value, selected.value];
-      paint();
+    const whole = effect(() => {
+      void [lane.version.value, theme.value, lens.value];
+      anew();
     });
-    const watch = new ResizeObserver(paint);
-    watch.observe(canvas.current!.parentElement!);
+    const overlay = effect(() => {
+      void [index.value, selected.value];
+      draw(element, picture, grid);
+    });
+    const watch = new ResizeObserver(anew);
+    watch.observe(element.parentElement!);
     return () => {
-      stop();
+      whole();
+      overlay();
       watch.disconnect();
     };
   }, [lane]);

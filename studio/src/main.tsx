@@ -2,13 +2,12 @@
 import { render } from 'preact';
 import { App, helping } from './app.js';
 import { policies, takeToken } from './client.js';
-import { catalogue, take } from './form.js';
-import type { Trace } from './frames.js';
+import { catalogue } from './form.js';
 import { connected } from './inspector.js';
 import { listen } from './keys.js';
-import { Lane } from './lane.js';
+import { first } from './recorded.js';
 import { canStep, run, step, stop } from './runs.js';
-import { active, lanes, notice, play, show } from './state.js';
+import { lanes, notice, play } from './state.js';
 import { still } from './theme.js';
 import './style.css';
 
@@ -23,7 +22,11 @@ listen({
 void begin();
 
 async function begin(): Promise<void> {
-  const [recorded, server] = await Promise.allSettled([first(), policies()]);
+  const example = first().then((trace) => {
+    if (!still.matches) play();
+    return trace;
+  });
+  const [recorded, server] = await Promise.allSettled([example, policies()]);
   if (server.status === 'fulfilled') {
     catalogue.value = server.value;
     connected.value = true;
@@ -39,14 +42,4 @@ async function begin(): Promise<void> {
   ) {
     await run();
   }
-}
-
-async function first(): Promise<Trace | undefined> {
-  const response = await fetch('/studio/traces/first.json');
-  if (!response.ok) return undefined;
-  const trace = (await response.json()) as Trace;
-  take(trace.request);
-  show([Lane.of(trace)]);
-  if (!still.matches && active.value) play();
-  return trace;
 }
