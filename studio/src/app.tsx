@@ -1,6 +1,7 @@
 /** The page: a bar, what to run, what runs, what of it is looked at. */
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { locked } from './client.js';
 import { aiSdk, curl, typescript } from './copy.js';
 import { open, saveHtml, saveTrace } from './files.js';
 import { catalogue, chosen, preset, request, take } from './form.js';
@@ -22,14 +23,14 @@ function CopyMenu() {
   const { origin } = location;
   const id = catalogue.value?.model.id ?? 'model';
   const kinds: Record<string, () => string> = {
-    curl: () => curl(request.value, origin),
+    curl: () => curl(request.value, origin, locked()),
     TypeScript: () =>
       typescript(
         request.value,
         `${id}.gguf`,
         catalogue.value?.defaults ?? { temperature: 0, seed: 0 },
       ),
-    'AI SDK': () => aiSdk(request.value, origin, id),
+    'AI SDK': () => aiSdk(request.value, origin, id, locked()),
     'Policy JSON': () =>
       JSON.stringify({ preset: preset.value || undefined, ...chosen.value }, null, 2),
   };

@@ -41,6 +41,10 @@ export function takeToken(): void {
   history.replaceState(null, '', location.pathname);
 }
 
+export function locked(): boolean {
+  return sessionStorage.getItem(storage) !== null;
+}
+
 function headers(): Record<string, string> {
   const token = sessionStorage.getItem(storage);
   return {

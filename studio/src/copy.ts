@@ -11,10 +11,12 @@ function plain({ path, body }: RunRequest): { path: string; body: Record<string,
   return { path, body: { ...others, ...(Object.keys(lacuna).length > 0 && { lacuna }) } };
 }
 
-export function curl(request: RunRequest, origin: string): string {
+/** @param locked whether the server wants a key */
+export function curl(request: RunRequest, origin: string, locked = false): string {
   const { path, body } = plain(request);
   const data = json(body).replaceAll("'", "'\\''");
-  return `curl ${origin}${path} -H 'content-type: application/json' -d '${data}'\n`;
+  const key = locked ? ` -H "authorization: Bearer $LACUNA_API_KEY"` : '';
+  return `curl ${origin}${path}${key} -H 'content-type: application/json' -d '${data}'\n`;
 }
 
 const call = ({ name, options = {} }: { name: string; options?: unknown }) => {
@@ -68,7 +70,7 @@ await model.dispose();
 `;
 }
 
-export function aiSdk(request: RunRequest, origin: string, model: string): string {
+export function aiSdk(request: RunRequest, origin: string, model: string, locked = false): string {
   const { body } = plain(request);
   const prompt =
     body.messages === undefined
@@ -92,7 +94,7 @@ export function aiSdk(request: RunRequest, origin: string, model: string): strin
   return `import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText } from 'ai';
 
-const lacuna = createOpenAICompatible({ name: 'lacuna', baseURL: ${json(`${origin}/v1`)} });
+const lacuna = createOpenAICompatible({ name: 'lacuna', baseURL: ${json(`${origin}/v1`)}${locked ? ', apiKey: process.env.LACUNA_API_KEY' : ''} });
 const { text } = await generateText({
   model: lacuna.${kind}(${json(model)}),
   ${prompt},

@@ -56,25 +56,26 @@ describe.skipIf(!ready)('lanes', () => {
   test('a pinned token survives; a replaced one stays; a re-masked one comes anew', async () => {
     const { page, complaints } = await open(on);
     await run(page, { ...small, decode: 'wino', blocks: 'blocks' });
-    await goTo(page, 6);
-    const known = page.locator('.cell.known').nth(2);
-    const at = await known.getAttribute('data-at');
-    const word = await known.textContent();
-    await known.click();
+    const cell = (lane: number) => page.locator('.canvas').nth(lane).locator('[data-at="0"]');
+    const stays = async (lane: number, word: string | null) => {
+      const last = Number(await page.locator('.scrubber').getAttribute('max'));
+      for (let step = 0; step <= last; step++) {
+        await goTo(page, step);
+        expect(await cell(lane).textContent()).toBe(word);
+      }
+      expect(await cell(lane).getAttribute('class')).toContain('pinned');
+    };
+    const word = await cell(0).textContent();
+    expect(word).toMatch(/\w/);
+    await cell(0).click();
     await page.click('.actions >> text="Pin"');
     await finished(page, 2);
-    const cell = (lane: number) => page.locator('.canvas').nth(lane).locator(`[data-at="${at}"]`);
-    const last = Number(await page.locator('.scrubber').getAttribute('max'));
-    for (let step = 0; step <= last; step++) {
-      await goTo(page, step);
-      expect(await cell(1).textContent()).toBe(word);
-    }
-    expect(await cell(1).getAttribute('class')).toContain('pinned');
+    await stays(1, word);
 
     await page.fill('.actions input', ' crown');
     await page.click('.actions >> text="Replace"');
     await finished(page, 3);
-    expect(await cell(2).textContent()).toBe(' crown');
+    await stays(2, ' crown');
 
     await page.click('.actions >> text="Re-mask"');
     await finished(page, 4);
@@ -91,17 +92,17 @@ describe.skipIf(!ready)('lanes', () => {
     }
     await page.selectOption('[name=decode]', 'topK');
     await page.locator('.option', { hasText: /^k$/ }).locator('input').fill('3');
-    await page.click('text=Step >> visible=true');
+    await page.click('.main button >> nth=1');
     await page.waitForSelector('.cell.ghost');
     const ghosts = page.locator('.cell.ghost');
     expect(await ghosts.count()).toBe(3);
     const left = await ghosts.first().getAttribute('data-at');
     await ghosts.first().click();
     expect(await page.locator('.cell.unwanted').count()).toBe(1);
-    await page.click('text=Apply >> visible=true');
+    await page.click('.main button >> text=Apply');
     expect(await page.locator('.cell.known').count()).toBe(2);
     expect(await page.locator(`[data-at="${left}"]`).textContent()).toBe('░');
-    await page.click('text=Step >> visible=true');
+    await page.click('.main button >> nth=1');
     await page.waitForSelector('.cell.ghost');
     expect(complaints).toEqual([]);
   });
