@@ -191,22 +191,24 @@ export function App() {
           </button>
         ))}
       </nav>
-      <aside class="run" aria-label="Run">
-        {connected.value ? (
-          <RunPanel />
-        ) : (
-          <p class="hint">
-            No server answers. Open a saved run, or start <code>lacuna serve</code>.
-          </p>
-        )}
-      </aside>
-      <Viewer />
-      <aside class="inspect" aria-label="Inspector">
-        <h2>Token</h2>
-        <Inspector lane={lane} />
-        <h2>Run</h2>
-        {lane ? <StatsCard lane={lane} /> : <p class="hint">Nothing has run yet.</p>}
-      </aside>
+      <main class="body">
+        <section class="run" aria-label="Run">
+          {connected.value ? (
+            <RunPanel />
+          ) : (
+            <p class="hint">
+              No server answers. Open a saved run, or start <code>lacuna serve</code>.
+            </p>
+          )}
+        </section>
+        <Viewer />
+        <section class="inspect" aria-label="Inspector">
+          <h2>Token</h2>
+          <Inspector lane={lane} />
+          <h2>Run</h2>
+          {lane ? <StatsCard lane={lane} /> : <p class="hint">Nothing has run yet.</p>}
+        </section>
+      </main>
       <Help />
       <Notice />
     </div>

@@ -32,7 +32,7 @@ type Defaults = Catalogue['defaults'];
 export function typescript(request: RunRequest, file: string, defaults: Defaults): string {
   const { body } = plain(request);
   const lacuna = (body.lacuna ?? {}) as Record<string, unknown>;
-  const usual = lacuna.preset === undefined ? defaults : { temperature: defaults.temperature };
+  const usual: Partial<Defaults> = lacuna.preset === undefined ? defaults : {};
   const policies = (['decode', 'blocks', 'cache'] as const).flatMap((role) => {
     const policy = (lacuna[role] ?? usual[role]) as Policy | undefined;
     return policy === undefined ? [] : [[role, policy] as const];

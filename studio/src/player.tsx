@@ -17,13 +17,15 @@ function Player() {
         <h1>Lacuna</h1>
         <span class="model">a recorded run{lane && ` of ${lane.model}`}</span>
       </header>
-      <Viewer />
-      <aside class="inspect" aria-label="Inspector">
-        <h2>Token</h2>
-        <Inspector lane={lane} />
-        <h2>Run</h2>
-        {lane && <StatsCard lane={lane} />}
-      </aside>
+      <main class="body">
+        <Viewer />
+        <section class="inspect" aria-label="Inspector">
+          <h2>Token</h2>
+          <Inspector lane={lane} />
+          <h2>Run</h2>
+          {lane && <StatsCard lane={lane} />}
+        </section>
+      </main>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 /** What the page shows: which runs, which of them, which step, through which lens. */
 import { computed, signal } from '@preact/signals';
 import type { Lens } from './figures.js';
-import { Lane } from './lane.js';
+import type { Lane } from './lane.js';
 
 export const mostLanes = 4;
 

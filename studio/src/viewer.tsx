@@ -125,7 +125,7 @@ export function Viewer() {
   const lane = active.value;
   const shown = wide.value && list.includes(wide.value) ? [wide.value] : list;
   return (
-    <main class="view" id="view">
+    <section class="view" aria-label="Canvas">
       <Announcer />
       <Transport />
       <div class={`lanes n${shown.length}`}>
@@ -136,6 +136,6 @@ export function Viewer() {
       <Comparison />
       {lane && <Charts lane={lane} />}
       {lane && <HeatMap lane={lane} />}
-    </main>
+    </section>
   );
 }

@@ -21,7 +21,7 @@ describe.skipIf(!ready)('first screen', () => {
       (before) => document.querySelector('.tokens')!.textContent !== before,
       text,
     );
-    expect(await page.locator('aside.run').textContent()).toContain('lacuna serve');
+    expect(await page.locator('.run').textContent()).toContain('lacuna serve');
     await page.waitForSelector('.notice.shown');
     expect(on.handler.engine.running).toBe(0);
   });

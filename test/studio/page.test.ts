@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { embeddedDefaults } from '../../lib/cli/embedded.js';
-import { blocks, threshold, type GenerateOptions } from '../../lib/index.js';
+import { threshold, type GenerateOptions } from '../../lib/index.js';
 import type { Trace } from '../../studio/src/frames.js';
 import { canvasText, goTo, open, ready, run, stage, type Stage } from './chromium.js';
 
@@ -27,9 +27,9 @@ afterAll(async () => {
 
 const prompt = 'ROMEO:\n';
 const { chat: _, ...defaults } = embeddedDefaults;
-const fast: GenerateOptions = { ...defaults, decode: threshold({ tau: 0.9 }), blocks: blocks(32) };
+const fast: GenerateOptions = { ...defaults, decode: threshold({ tau: 0.9 }) };
 const panel = { complete: prompt, maxTokens: '32', seed: '7' };
-const fastPanel = { ...panel, decode: 'threshold', blocks: 'blocks' };
+const fastPanel = { ...panel, decode: 'threshold' };
 
 /** What the session showed after each step. */
 async function textsOf(options: GenerateOptions): Promise<string[]> {
@@ -84,7 +84,7 @@ describe.skipIf(!ready)('a run', () => {
     await map.click({ position });
     expect(await page.locator('.scrubber').inputValue()).toBe(String(step));
     expect(await page.locator('.cell.chosen').getAttribute('data-at')).toBe(String(at));
-    expect(await page.locator('.inspector dd').first().textContent()).toContain('11 · block 1');
+    expect(await page.locator('.inspector dd').first().textContent()).toContain('11 · block 2');
     expect(await page.locator('.choices li').count()).toBeGreaterThan(1);
 
     const file = await download(page, 'text="Save"');
@@ -120,7 +120,7 @@ describe.skipIf(!ready)('a run', () => {
     expect(statSync(path).size).toBeLessThan(150_000);
     const saved = await open(on, {}, pathToFileURL(path).href);
     saved.complaints.length = 0; // its own address
-    await saved.page.waitForSelector('.cell');
+    await saved.page.waitForSelector('.cell.known');
     expect(text).toContain(' ');
     expect(await canvasText(saved.page)).toBe(text);
     await goTo(saved.page, 1);
