@@ -50,6 +50,7 @@ function Words({ lane }: { lane: Lane }) {
     return last === undefined ? [] : textOf(one.timeline, last).split(/(?<=\s)/);
   };
   const [first] = lanes.value;
+  void [first.version.value, lane.version.value];
   const common = lane === first ? undefined : sequence(words(first), words(lane));
   return (
     <p class="words">

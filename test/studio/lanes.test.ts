@@ -55,7 +55,7 @@ describe.skipIf(!ready)('lanes', () => {
 
   test('a pinned token survives; a replaced one stays; a re-masked one comes anew', async () => {
     const { page, complaints } = await open(on);
-    await run(page, { ...small, decode: 'wino', blocks: 'blocks' });
+    await run(page, { ...small, decode: 'wino' });
     const cell = (lane: number) => page.locator('.canvas').nth(lane).locator('[data-at="0"]');
     const stays = async (lane: number, word: string | null) => {
       const last = Number(await page.locator('.scrubber').getAttribute('max'));
