@@ -73,13 +73,13 @@ function LaneView({ lane, alone }: { lane: Lane; alone: boolean }) {
         </p>
       )}
       {(frames || !json) && <CanvasView lane={lane} />}
-      {json && <Json text={lane.text.value} />}
+      {json && <Json text={lane.text.value} over={lane.status.value !== 'running'} />}
     </section>
   );
 }
 
 /** Text that is written in order, and whether it is JSON already. */
-function Json({ text }: { text: string }) {
+function Json({ text, over }: { text: string; over: boolean }) {
   let pretty = text;
   let whole = false;
   try {
@@ -90,7 +90,9 @@ function Json({ text }: { text: string }) {
   }
   return (
     <div class="json">
-      <span class={`badge ${whole ? 'good' : ''}`}>{whole ? 'valid JSON' : 'being written'}</span>
+      <span class={`badge ${whole ? 'good' : ''}`}>
+        {whole ? 'valid JSON' : over ? 'not complete' : 'being written'}
+      </span>
       <pre>{pretty}</pre>
     </div>
   );
