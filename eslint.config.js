@@ -27,6 +27,9 @@ export default tseslint.config(
         Buffer: 'readonly',
         TextDecoderStream: 'readonly',
         console: 'readonly',
+        document: 'readonly', // in functions that a page runs
+        Event: 'readonly',
+        Request: 'readonly',
         fetch: 'readonly',
         performance: 'readonly',
         process: 'readonly',

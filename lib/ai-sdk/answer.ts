@@ -158,7 +158,7 @@ class Writer {
         const { tokenizer } = engine.model;
         const raw = (lacuna: object) => ({ lacuna });
         this.#channel = new CanvasChannel(wanted.lacuna, tokenizer, parts, seen, raw);
-        this.#channel.start(run, run.shape.maxTokens);
+        this.#channel.start(run);
       },
       frame: (frame) => this.#channel?.step(frame),
       text: (delta) => this.#text(delta),
