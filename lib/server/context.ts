@@ -78,7 +78,10 @@ export class Context {
   /** The same, so many milliseconds after the request came. */
   commitAfter(milliseconds: number): void {
     const left = this.start + milliseconds - performance.now();
-    this.#due = setTimeout(() => this.commitNow(), Math.max(0, left));
+    // Of a longer time a timer would make 1 ms; the request does not take so long.
+    if (left < this.limits.requestSeconds * 1000) {
+      this.#due = setTimeout(() => this.commitNow(), Math.max(0, left));
+    }
   }
 
   leave(reason: Leaving = 'client'): void {

@@ -61,7 +61,7 @@ async function extras(
 ): Promise<number[]> {
   let chosen: number[] = [];
   for (const { filename, text } of extra.toReversed()) {
-    if (text.length > charactersPerToken * (room - chosen.length)) break;
+    if (filename.length + text.length > charactersPerToken * (room - chosen.length)) break;
     await turn();
     const ids = tokenizer.encode(`--- ${filename} ---\n${text}\n`, { bos: false });
     if (ids.length > room - chosen.length) break;

@@ -1,5 +1,5 @@
 /** Endpoints under llama-server's names. */
-import { boolean, integer, list, object, string, tokenIds } from '../../validate.js';
+import { boolean, integer, invalid, list, object, string, tokenIds } from '../../validate.js';
 import { completions, promptOf } from '../completions.js';
 import type { Context } from '../context.js';
 import type { Engine } from '../engine.js';
@@ -152,8 +152,11 @@ export async function tokenize(body: Body, context: Context): Promise<Response> 
 
 /** `/detokenize`: `{ tokens }` */
 export function detokenize(body: Body, context: Context): Promise<Response> {
-  const { tokenizer } = context.engine.model;
-  const tokens = tokenIds('tokens', list('tokens', body.tokens), tokenizer.vocabularySize);
+  const { model, most } = context.engine;
+  const { tokenizer } = model;
+  const given = list('tokens', body.tokens);
+  if (given.length > most) invalid('tokens', given, `at most ${most} token ids`);
+  const tokens = tokenIds('tokens', given, tokenizer.vocabularySize);
   return Promise.resolve(reply(context, { content: tokenizer.decode(tokens, { special: true }) }));
 }
 
