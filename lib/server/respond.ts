@@ -53,10 +53,9 @@ export async function respond(
 }
 
 /** Lets requests to `/v1/chat/completions/control` reach the runs. */
-function steerable({ options, lacuna, suffix }: Wanted, context: Context): void {
+function steerable({ options, lacuna }: Wanted, context: Context): void {
   options.deadline = context.deadline;
-  const seen = lacuna.canvas === 'delta' || lacuna.canvas === 'full';
-  if (!seen || suffix !== undefined) return; // in front of a suffix positions move
+  if (lacuna.canvas !== 'delta' && lacuna.canvas !== 'full') return;
   context.pins = new Pins();
   options.refine = [...refinements(options.refine), context.pins.refinement];
 }

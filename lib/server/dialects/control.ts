@@ -31,14 +31,12 @@ export function control(body: Body, context: Context): Promise<Response> {
 function pin({ pins, engine, limits }: Context, body: Body): void {
   const position = integer('position', body.position, { min: 0, max: limits.canvas - 1 });
   const token = tokenOf(body, engine.model);
-  if (pins === undefined) {
-    throw new HttpError(
-      409,
-      'only text without a suffix whose canvas is streamed (lacuna.canvas: delta or full) can be pinned',
-      { type: 'invalid_request_error', code: 'not_pinnable', param: 'id' },
-    );
-  }
-  pins.put(position, token);
+  if (pins?.put(position, token)) return;
+  throw new HttpError(
+    409,
+    'only text whose canvas is streamed (lacuna.canvas: delta or full) can be pinned, without a suffix',
+    { type: 'invalid_request_error', code: 'not_pinnable', param: 'id' },
+  );
 }
 
 function tokenOf({ token, text }: Body, { tokenizer, info }: Context['engine']['model']): number {

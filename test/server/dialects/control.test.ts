@@ -75,6 +75,17 @@ test('pin: the token stands there to the end', async () => {
   expect(known.at(-1)).toBe(0);
 });
 
+test('in front of a suffix positions move', async () => {
+  const id = 'mine-4';
+  const body = { prompt, suffix: ' I am thine.', max_tokens: 100, lacuna: { canvas: 'full' } };
+  const answer = server.request('/v1/completions', body, { 'x-request-id': id });
+  await server.writing();
+  const [status] = await server.error(path, { id, action: 'pin', position: 3, token: 5 });
+  expect(status).toBe(409);
+  await server.json(path, { id, action: 'commit_now' });
+  expect((await answer).status).toBe(200);
+});
+
 test('what cannot be pinned', async () => {
   const id = 'mine-3';
   const answer = server.request('/v1/chat/completions', long, { 'x-request-id': id });
