@@ -16,7 +16,7 @@ afterAll(() => model.dispose());
 const { chat, temperature } = defaults;
 const own = { file: embedded, template: chat.template, temperature };
 
-const few = () => ({ model, cases: cases.slice(0, 3) });
+const few = () => ({ model, cases: cases.slice(0, 2) });
 
 await suiteTests({ name: 'fetch', file: 'raw', newer: true }, () => ({ model, cases }));
 await suiteTests({ name: 'openai 6', file: 'openai', config: { client: 'openai6' } }, few);
