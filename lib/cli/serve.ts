@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { presetNames, type PresetName } from '../decoding/presets.js';
 import { loadModel } from '../model.js';
 import type { GenerateOptions } from '../plan.js';
-import { createHandler, limitsOf, listen } from '../server/index.js';
+import { createHandler, limitsOf, listen, type Handler, type Listening } from '../server/index.js';
 import { blocks, lowConfidence } from '../decoding/index.js';
 import { plainTemplate } from '../text/formats.js';
 import { readText } from './files.js';
@@ -28,6 +28,7 @@ interface ServeFlags extends ModelFlags {
   preset?: PresetName;
   id?: string;
   apiKeyFile?: string;
+  key: boolean;
   insecure?: boolean;
   allowHost: string[];
   allowOrigin: string[];
@@ -35,7 +36,6 @@ interface ServeFlags extends ModelFlags {
   queue?: number;
   drainDelay: number;
   drainTimeout: number;
-  chatTemplate?: string;
 }
 
 export function serveCommand(): Command {
@@ -54,10 +54,14 @@ export function serveCommand(): Command {
     .option('--parallel <n>', 'generations at a time (default: 8)', whole(1, 256))
     .option('--queue <n>', 'requests that may wait for their turn (default: 64)', whole(1))
     .optionsGroup('Access:')
-    .option('--api-key-file <path>', 'keys, one a line (also: LACUNA_API_KEY)')
+    .option(
+      '--api-key-file <path>',
+      'keys, one a line (also: LACUNA_API_KEY; default: a new one at each start, in the address)',
+    )
+    .option('--no-key', 'nobody needs a key')
     .option('--allow-host <name>', 'a name that the server is reached by', more, [])
     .option('--allow-origin <origin>', 'a page that may call: https://app.example', more, [])
-    .option('--insecure', 'listen on other addresses than loopback without a key')
+    .option('--insecure', 'the same, on other addresses than loopback, too')
     .optionsGroup('Shutting down (SIGTERM; a second signal ends at once):')
     .option('--drain-delay <s>', 'seconds that new requests are still served', real(0), 5)
     .option('--drain-timeout <s>', 'seconds that running ones then have', real(0), 30);
@@ -67,13 +71,7 @@ export function serveCommand(): Command {
 }
 
 async function serve(path: string | undefined, flags: ServeFlags): Promise<void> {
-  const apiKeys = keysOf(flags);
-  const loopback = ['127.0.0.1', '::1', 'localhost'].includes(flags.host);
-  if (!loopback && apiKeys.length === 0 && !flags.insecure) {
-    throw new UsageError(
-      `--host ${flags.host} lets others in: give --api-key-file, or --insecure if that is meant`,
-    );
-  }
+  const { apiKeys, shown } = keysOf(flags);
   const limits = limitsOf(defined({ parallel: flags.parallel, queue: flags.queue }));
   const model = await loadModel(path ?? embeddedModel, loadOptions(flags));
   try {
@@ -88,8 +86,11 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
       ...{ host: flags.host, port: flags.port, limits },
       ...{ drainDelay: flags.drainDelay, drainTimeout: flags.drainTimeout },
     });
-    console.log(`${model.info.name || handler.engine.id} on ${server.url}/v1`);
-    await closed((now) => server.close(now));
+    // The fragment stays in the browser: it is in no request and no log.
+    const address = `${server.url}/${shown === undefined ? '' : `#token=${shown}`}`;
+    const key = shown === undefined ? '' : ', the token is the key';
+    console.log(`${handler.engine.id} on ${address} (API: ${server.url}/v1${key})`);
+    await closed(handler, server);
   } finally {
     await model.dispose();
   }
@@ -107,24 +108,48 @@ function defaultsOf(path: string | undefined): GenerateOptions {
   };
 }
 
-function keysOf({ apiKeyFile }: ServeFlags): string[] {
+/**
+ * The keys of the file and the environment. Without, and on loopback alone, a new one: other users of
+ * the machine may connect there, too.
+ * @returns shown: the key that is known only when it is printed
+ */
+function keysOf({ apiKeyFile, key, host, insecure }: ServeFlags): {
+  apiKeys: string[];
+  shown?: string;
+} {
   const { LACUNA_API_KEY } = process.env;
   const file = apiKeyFile === undefined ? '' : readText('--api-key-file', apiKeyFile);
-  const keys = [LACUNA_API_KEY ?? '', ...file.split(/\r?\n/)]
-    .map((key) => key.trim())
+  const apiKeys = [LACUNA_API_KEY ?? '', ...file.split(/\r?\n/)]
+    .map((line) => line.trim())
     .filter(Boolean);
-  if (apiKeyFile !== undefined && keys.length === 0) {
-    const example = randomBytes(24).toString('base64url');
-    throw new UsageError(`--api-key-file: ${apiKeyFile} has no key; one could be ${example}`);
+  const drawn = randomBytes(24).toString('base64url');
+  if (apiKeyFile !== undefined && apiKeys.length === 0) {
+    throw new UsageError(`--api-key-file: ${apiKeyFile} has no key; one could be ${drawn}`);
   }
-  return keys;
+  if (apiKeys.length > 0) {
+    if (key) return { apiKeys };
+    throw new UsageError('--no-key: there are keys, of --api-key-file or LACUNA_API_KEY');
+  }
+  const loopback = ['127.0.0.1', '::1', 'localhost'].includes(host);
+  if (!loopback && !insecure) {
+    throw new UsageError(
+      `--host ${host} lets others in: give --api-key-file, or --insecure if that is meant`,
+    );
+  }
+  return loopback && key && !insecure ? { apiKeys: [drawn], shown: drawn } : { apiKeys };
 }
 
-/** Resolves when the server has closed: on SIGTERM and SIGINT, at once on the second. */
-function closed(close: (now?: boolean) => Promise<void>): Promise<void> {
+/**
+ * Resolves when the server has closed: on SIGTERM and SIGINT, at once on the second, and on Ctrl-C
+ * where nobody waits for an answer.
+ */
+function closed(handler: Handler, server: Listening): Promise<void> {
   return new Promise((resolve, reject) => {
     let signals = 0;
-    const stop = () => void close(++signals > 1).then(resolve, reject);
+    const stop = (signal: NodeJS.Signals) => {
+      const idle = signal === 'SIGINT' && handler.active === 0;
+      void server.close(++signals > 1 || idle).then(resolve, reject);
+    };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
   });

@@ -57,7 +57,9 @@ async function readBytes(request: Request, { body, bodySeconds }: Limits): Promi
     clearTimeout(late);
   }
   if (Date.now() - start >= bodySeconds * 1000) {
-    throw new HttpError(408, `the body took more than ${bodySeconds} s`);
+    throw new HttpError(408, `the body took more than ${bodySeconds} s`, {
+      headers: { connection: 'close' },
+    });
   }
   return bytes.subarray(0, length);
 }

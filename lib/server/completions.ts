@@ -62,9 +62,9 @@ export async function chatOf(
 }
 
 /** Tools go where the template has them, else into the messages. */
-async function promptOf(
+export async function promptOf(
   messages: readonly ChatMessage[],
-  { tools }: Wanted,
+  { tools }: Pick<Wanted, 'tools'>,
   { model, defaults, most }: Engine,
   limits: Limits,
 ): Promise<Int32Array> {

@@ -5,6 +5,7 @@ import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.js';
+import type { Pins } from './pins.js';
 import { promptTokens } from './usage.js';
 import { openai, type Wire } from './wire.js';
 import { LacunaError } from '../errors.js';
@@ -26,6 +27,8 @@ export class Context {
   readonly id = randomUUID();
   /** Endpoints of other formats than OpenAI's set theirs. */
   wire: Wire = openai;
+  /** Of an answer into which tokens can be put. */
+  pins: Pins | undefined;
   /** `performance.now()` when the request came. */
   readonly start = performance.now();
   readonly #metrics: Metrics;
@@ -75,7 +78,10 @@ export class Context {
   /** The same, so many milliseconds after the request came. */
   commitAfter(milliseconds: number): void {
     const left = this.start + milliseconds - performance.now();
-    this.#due = setTimeout(() => this.commitNow(), Math.max(0, left));
+    // Of a longer time a timer would make 1 ms; the request does not take so long.
+    if (left < this.limits.requestSeconds * 1000) {
+      this.#due = setTimeout(() => this.commitNow(), Math.max(0, left));
+    }
   }
 
   leave(reason: Leaving = 'client'): void {

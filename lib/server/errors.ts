@@ -71,3 +71,8 @@ export function httpError(error: unknown): HttpError {
   }
   return new HttpError(500, 'internal error', { code: 'internal_error' });
 }
+
+/** @param body where it is not OpenAI's shape that the client knows */
+export function errorResponse(error: HttpError, body: object = error.body): Response {
+  return Response.json(body, { status: error.status, headers: error.headers });
+}

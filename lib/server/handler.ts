@@ -10,7 +10,7 @@ import { Context } from './context.js';
 import { dialectGets, dialectPosts, errorBodyOf } from './dialects/index.js';
 import type { Endpoint } from './dialects/through.js';
 import { Engine } from './engine.js';
-import { HttpError, httpError } from './errors.js';
+import { errorResponse, HttpError, httpError } from './errors.js';
 import { guard, type GuardOptions } from './guard.js';
 import { limitsOf, type Limits } from './limits.js';
 import { Metrics } from './metrics.js';
@@ -136,8 +136,7 @@ export function createHandler(options: HandlerOptions): Handler {
     } catch (error) {
       const known = httpError(error);
       if (known.status === 500) onError(error);
-      const { status, headers: own } = known;
-      response = Response.json(errorBodyOf(pathname, known.body), { status, headers: own });
+      response = errorResponse(known, errorBodyOf(pathname, known.body));
     }
     for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
     const path = pathname in posts || pathname in gets ? pathname : 'other';

@@ -101,7 +101,10 @@ export function wantedOf(
     temperature: optional('temperature', body.temperature, (name, value) =>
       number(name, value, { min: 0, max: 2 }),
     ),
-    topP: optional('top_p', body.top_p, (name, value) => number(name, value, { min: 0, max: 1 })),
+    // Zero, which the library refuses, is how clients ask for the most probable token.
+    topP: optional('top_p', body.top_p, (name, value) =>
+      Math.max(Number.EPSILON, number(name, value, { min: 0, max: 1 })),
+    ),
     topK: optional('top_k', body.top_k, (name, value) => integer(name, value, { min: 1 })),
     seed: optional('seed', body.seed, (name, value) => integer(name, value, { min: 0 })),
     ...{ preset, steps },

@@ -6,7 +6,9 @@ import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
 import { EventStream } from './events.js';
+import { Pins } from './pins.js';
 import { headerList, type Wanted } from './request.js';
+import { refinements } from './settings.js';
 import type { Shape } from './shape.js';
 import { startAnswer } from './start.js';
 import { statsOf, timingsOf, usageOf } from './usage.js';
@@ -25,7 +27,7 @@ export async function respond(
   context: Context,
 ): Promise<Response> {
   const { engine, limits, wire } = context;
-  wanted.options.deadline = context.deadline;
+  steerable(wanted, context);
   const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
@@ -48,6 +50,15 @@ export async function respond(
   }
   const events = await stream(shape, choices.length, start, wanted, envelope, context);
   return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
+}
+
+/** Lets requests to `/v1/chat/completions/control` reach the runs. */
+function steerable({ options, lacuna, suffix }: Wanted, context: Context): void {
+  options.deadline = context.deadline;
+  const seen = lacuna.canvas === 'delta' || lacuna.canvas === 'full';
+  if (!seen || suffix !== undefined) return; // in front of a suffix positions move
+  context.pins = new Pins();
+  options.refine = [...refinements(options.refine), context.pins.refinement];
 }
 
 /** Everything in one piece. Where one choice fails, the others end. */

@@ -10,7 +10,7 @@ export interface Piece {
 
 /**
  * Cuts final tokens into text that only ever appends. Held back are the bytes of an unfinished
- * character, and whatever a stop string may begin with; a character that is never finished is left
+ * character, and whatever a stop string may begin with. Bytes that never become a character are left
  * out.
  */
 export class AnswerText {
@@ -43,7 +43,8 @@ export class AnswerText {
     while (this.#stopped === undefined && this.#starts.length < tokens.length) {
       const at = this.#starts.length;
       this.#starts.push(this.#sent + this.#held.length);
-      this.#held += this.#decoder.push(tokens.subarray(at, at + 1));
+      const more = this.#decoder.push(tokens.subarray(at, at + 1));
+      this.#held += more.replaceAll('\ufffd', ''); // bytes that are no character
       text += this.#release(false);
     }
     if (end && this.#stopped === undefined) {

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 /** Their examples need files, which tests of their own make: test/convert, test/gguf. */
 const elsewhere = ['convert.md', 'quantize.md'];
-const pages = ['', 'decoding/', 'measure/'].flatMap((folder) =>
+const pages = ['', 'decoding/', 'measure/', 'server/'].flatMap((folder) =>
   readdirSync(path(`../../docs/${folder}`))
     .filter((name) => name.endsWith('.md'))
     .map((name) => folder + name)

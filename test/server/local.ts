@@ -84,7 +84,7 @@ const tokens = { bos: 260, eos: 261, eot: 262, mask: 263 };
 /** The 256 bytes, four unused, start and end of text, end of turn, mask. */
 export function byteTokenizer(chatTemplate?: string): Tokenizer {
   const metadata = byteTokens(vocabulary);
-  const types = metadata['tokenizer.ggml.token_type'] as { value: number[] };
+  const types = metadata['tokenizer.ggml.token_type'] as unknown as { value: number[] };
   return createTokenizer({
     ...{ model: 'gpt2', pre: 'gpt-2', merges: [], addBos: false, chatTemplate, ...tokens },
     tokens: metadata['tokenizer.ggml.tokens'] as string[],
@@ -102,6 +102,25 @@ class Session extends ScriptedSession {
   }
 }
 
+/** A model that a handler can serve: logits by `predict`, 264 of them. */
+export function scriptedModel(predict: Predict, tokenizer: Tokenizer): Model {
+  class Scripted extends ScriptedModel {
+    readonly disposed = false;
+    override get tokenizer(): never {
+      return tokenizer as never;
+    }
+    override createSession({ length }: { length: number }): Session {
+      return new Session(this, length);
+    }
+    sessionBytes(): number {
+      return 0;
+    }
+  }
+  const file = { path: 'scripted.gguf', bytes: 1 };
+  const info = { vocabulary, tokens, file, name: 'scripted', parameters: 1, weightBytes: 1 };
+  return new Scripted(predict, info) as unknown as Model;
+}
+
 /**
  * A model that wants to write one text, a byte a token, and then ends its turn.
  * @param text may depend on the prompt
@@ -114,19 +133,5 @@ export function writingModel(text: (prompt: string) => string, template = plainT
     const token = wanted.at(position - start) ?? tokens.eot;
     return Float64Array.from({ length: vocabulary }, (_, id) => (id === token ? 12 : 0));
   };
-  class Writing extends ScriptedModel {
-    override get tokenizer(): never {
-      return tokenizer as never;
-    }
-    override createSession({ length }: { length: number }): Session {
-      return new Session(this, length);
-    }
-    readonly disposed = false;
-    sessionBytes(): number {
-      return 0;
-    }
-  }
-  const file = { path: 'writing.gguf', bytes: 1 };
-  const info = { vocabulary, tokens, file, name: 'writing', parameters: 1, weightBytes: 1 };
-  return new Writing(predict, info as never) as unknown as Model;
+  return scriptedModel(predict, tokenizer);
 }

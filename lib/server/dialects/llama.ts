@@ -1,21 +1,20 @@
 /** Endpoints under llama-server's names. */
-import { boolean, integer, list, object, string, tokenIds } from '../../validate.js';
-import { chatTokens } from '../../text/template.js';
-import { completions } from '../completions.js';
+import { boolean, integer, invalid, list, object, string, tokenIds } from '../../validate.js';
+import { completions, promptOf } from '../completions.js';
 import type { Context } from '../context.js';
 import type { Engine } from '../engine.js';
 import { sse } from '../events.js';
+import { refuseLongText } from '../long-text.js';
 import { messagesOf } from '../messages.js';
 import { optional, type Body } from '../request.js';
 import type { Choice, Chunk, Timings, Wire } from '../wire.js';
 import { fit } from './infill-context.js';
+import { toolsOf } from '../tools.js';
 import { reply, through, without } from './through.js';
 
-/** Of its samplers and its cache: nothing here. */
-const unused = ['n_indent', 'samplers', 'cache_prompt', 't_max_prompt_ms', 'id_slot'];
 const own = [
   ...['input_prefix', 'input_suffix', 'input_extra', 'prompt', 'n_predict', 't_max_predict_ms'],
-  ...['response_fields', ...unused],
+  'response_fields',
 ];
 
 /** `/infill`: what stands between `input_prefix` with `prompt`, and `input_suffix`. */
@@ -30,7 +29,7 @@ export async function infill(body: Body, context: Context): Promise<Response> {
   // Editors send it to have their files in the cache; there is none that would be of use.
   if (length === 0) return reply(context, chosen(nothing(context.engine), fields));
   const max_tokens = length < 0 ? undefined : length;
-  const gap = fit(
+  const gap = await fit(
     context,
     max_tokens ?? 256,
     extraOf(body.input_extra),
@@ -138,32 +137,36 @@ function contextOf({ model }: Engine): number {
 }
 
 /** `/tokenize`: `{ content, add_special, parse_special, with_pieces }` */
-export function tokenize(body: Body, context: Context): Promise<Response> {
-  const { tokenizer } = context.engine.model;
+export async function tokenize(body: Body, context: Context): Promise<Response> {
+  const { engine } = context;
+  const { tokenizer } = engine.model;
   const flag = (name: string) => optional(name, body[name], boolean);
+  const content = string('content', body.content);
   const bos = (flag('add_special') ?? false) && tokenizer.addBos;
-  const special = flag('parse_special') ?? true;
-  const ids = [...tokenizer.encode(string('content', body.content), { bos, special })];
-  const pieces = flag('with_pieces') ?? false;
+  const [special, pieces] = [flag('parse_special') ?? true, flag('with_pieces') ?? false];
+  await refuseLongText('content', tokenizer, content, engine.most);
+  const ids = [...tokenizer.encode(content, { bos, special })];
   const tokens = pieces ? ids.map((id) => ({ id, piece: tokenizer.token(id) })) : ids;
-  return Promise.resolve(reply(context, { tokens }));
+  return reply(context, { tokens });
 }
 
 /** `/detokenize`: `{ tokens }` */
 export function detokenize(body: Body, context: Context): Promise<Response> {
-  const { tokenizer } = context.engine.model;
-  const tokens = tokenIds('tokens', list('tokens', body.tokens), tokenizer.vocabularySize);
+  const { model, most } = context.engine;
+  const { tokenizer } = model;
+  const given = list('tokens', body.tokens);
+  if (given.length > most) invalid('tokens', given, `at most ${most} token ids`);
+  const tokens = tokenIds('tokens', given, tokenizer.vocabularySize);
   return Promise.resolve(reply(context, { content: tokenizer.decode(tokens, { special: true }) }));
 }
 
-/** `/apply-template`: `{ messages }` as the text that the model is given. */
-export function applyTemplate(body: Body, context: Context): Promise<Response> {
+/** `/apply-template`: `{ messages, tools }` as the text that the model is given. */
+export async function applyTemplate(body: Body, context: Context): Promise<Response> {
   const { engine, limits } = context;
-  const { tokenizer, info } = engine.model;
   const messages = messagesOf(body.messages, limits);
-  const { architecture } = info;
-  const ids = chatTokens(tokenizer, messages, { ...engine.defaults.chat, architecture });
-  return Promise.resolve(reply(context, { prompt: tokenizer.decode(ids, { special: true }) }));
+  const ids = await promptOf(messages, { tools: toolsOf(body, limits) }, engine, limits);
+  const { tokenizer } = engine.model;
+  return reply(context, { prompt: tokenizer.decode(ids, { special: true }) });
 }
 
 /** What `GET` finds by path. */

@@ -4,11 +4,11 @@ import type { Context } from '../context.js';
 import { namedSse } from '../events.js';
 import type { Body } from '../request.js';
 import type { Call, Choice, Chunk, Event, Usage, Wire } from '../wire.js';
-import { chatOf, echoOf } from './responses-request.js';
+import { chatBodyOf, echoOf } from './responses-request.js';
 import { through } from './through.js';
 
 export async function responses(body: Body, context: Context): Promise<Response> {
-  const chat = chatOf(body, context.limits);
+  const chat = chatBodyOf(body, context.limits);
   context.wire = wireOf(body, context.id);
   return through(chatCompletions, chat, context, {
     messages: 'input',

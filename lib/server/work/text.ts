@@ -53,8 +53,9 @@ export function writeText(job: Job, prompt: Prompt, how: TextOptions): Promise<W
   return follow(job, run, seen, how);
 }
 
-async function follow(
-  { model, wanted, maxTokens, listener }: Job,
+/** Tells what is final of a run, frame by frame. */
+export async function follow(
+  { model, wanted, maxTokens, listener }: Pick<Job, 'model' | 'wanted' | 'maxTokens' | 'listener'>,
   run: Generation,
   seen: ReadonlyMap<number, Seen>,
   { stop, stopToken, drafted }: TextOptions,
