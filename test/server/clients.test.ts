@@ -29,9 +29,12 @@ for (const [ai, compatible, newer] of [
   ['ai6', 'openai-compatible2', false],
   ['ai7', 'openai-compatible3', true],
 ] as const) {
-  const http = { name: `${ai} over HTTP`, file: 'ai', newer, config: { ai, compatible } };
+  const http = { name: `${ai} over HTTP`, file: 'ai-http', newer, config: { ai, compatible } };
   await suiteTests(http, few);
-  await suiteTests({ name: `${ai} in process`, file: 'ai', newer, config: { ai, ...own } }, few);
+  await suiteTests(
+    { name: `${ai} in process`, file: 'ai-process', newer, config: { ai, ...own } },
+    few,
+  );
 }
 for (const [client, newer] of [
   ['openai6', false],
