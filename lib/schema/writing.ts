@@ -41,6 +41,18 @@ export async function writeJson(
   return { text, choices: writer.choices };
 }
 
+const allowed = new WeakMap<TokenTexts, Int32Array>();
+
+/** What may stand in a string or end it; made once for a vocabulary. */
+function allowedIn(texts: TokenTexts): Int32Array {
+  let tokens = allowed.get(texts);
+  if (tokens === undefined) {
+    tokens = texts.filter((text) => !mustEscape.test(text) || text.startsWith('"'));
+    allowed.set(texts, tokens);
+  }
+  return tokens;
+}
+
 /** Strings without a pattern are holes that end at their quote. */
 function filler(
   desk: Desk,
@@ -48,7 +60,7 @@ function filler(
   maxStringTokens: number,
   options: BlankOptions,
 ): FillBlanks {
-  const allow = texts.filter((text) => !mustEscape.test(text) || text.startsWith('"'));
+  const allow = allowedIn(texts);
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );

@@ -151,6 +151,7 @@ describe('through the handler', () => {
       const answer = choices[0].message!.content!;
       expect([text, finish]).toEqual([answer, choices[0].finish_reason]);
       expect(answer).not.toContain('\ufffd');
+      expect(answer).not.toMatch(/unused|startoftext|mask/); // tokens that it also commits
       for (const one of stop) expect(answer).not.toContain(one);
       streamed += stream.filter((chunk) => chunk.choices[0].delta?.content).length;
     }
