@@ -17,7 +17,7 @@ let model: Model;
 let shakespeare: ReturnType<typeof lacuna>;
 
 beforeAll(async () => {
-  model = await loadModel(path, { device: 'cpu' });
+  model = await loadModel(path, { device: 'cpu', threads: 1 });
   shakespeare = lacuna(model, settings);
 });
 afterAll(() => model.dispose());
@@ -123,7 +123,7 @@ describe('ending early', () => {
   });
 
   test('a run that fails says so in its stream', async () => {
-    const own = await loadModel(path, { device: 'cpu' });
+    const own = await loadModel(path, { device: 'cpu', threads: 1 });
     const { stream } = await lacuna(own, settings).doStream({ prompt, maxOutputTokens: 200 });
     await own.dispose();
     const parts: LanguageModelV3StreamPart[] = [];

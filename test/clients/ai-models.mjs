@@ -25,7 +25,7 @@ async function overHttp(common) {
 
 async function inProcess(common, lacuna) {
   const { blocks, loadModel, lowConfidence } = await import('../../dist/index.js');
-  const loaded = await loadModel(common.file, { device: 'cpu' });
+  const loaded = await loadModel(common.file, { device: 'cpu', threads: 1 });
   const { template, temperature } = common;
   const policies = { decode: lowConfidence(), blocks: blocks(8) };
   const settings = { ...policies, temperature, chat: { template }, parallel: 1, queue: 1 };

@@ -1,16 +1,12 @@
-// The AI SDK, 6 and 7: over HTTP with createOpenAICompatible, and in process with lacuna().
+// The AI SDK, 6 and 7: what holds over HTTP and in process.
 import assert from 'node:assert/strict';
-import { askedOf as asked, open, partsOf, textOf } from './ai-models.mjs';
-import { fold, stopStreams } from './server.mjs';
-
-export { open };
-
-const bye = /shutting down/;
+import { askedOf as asked, partsOf, textOf } from './ai-models.mjs';
+import { fold } from './server.mjs';
 
 /** What reaches `onError` is looked at where it matters; by default the AI SDK prints it. */
-const onError = () => {};
+export const onError = () => {};
 
-export const checks = {
+export const common = {
   "an answer is the model's own, whole and streamed": async ({ ai, model, cases }) => {
     for (const one of cases) {
       const whole = await ai.generateText({ model, ...asked(one) });
@@ -109,40 +105,5 @@ export const checks = {
     const streamed = ai.streamText({ model, ...asked(one), maxOutputTokens: 48 });
     for await (const { type } of streamed.fullStream) if (type === 'text-delta') break;
     await idle();
-  },
-
-  'errors after the first byte are error parts': async ({ ai, model, cases: [one], ...opened }) => {
-    if (!opened.compatible) return; // by its contract, in test/ai-sdk
-    const call = { model, ...asked(one), maxOutputTokens: 200, onError };
-    const types = [];
-    for await (const part of ai.streamText(call).fullStream) {
-      types.push(part.type);
-      if (part.type === 'text-delta') await stopStreams(opened);
-      if (part.type === 'error') assert.match(String(part.error.message ?? part.error), bye);
-    }
-    assert(types.includes('error'));
-    await opened.idle();
-  },
-
-  'a full queue is tried again': async ({ ai, again, cases: [one] }) => {
-    if (again === undefined) return; // in process alone: over HTTP it is up to the AI SDK
-    const model = again({});
-    let asks = 0;
-    const counted = { ...model, doGenerate: (call) => (asks++, model.doGenerate(call)) };
-    const answers = [1, 2, 3, 4].map(() =>
-      ai.generateText({ model: counted, ...asked(one), maxRetries: 9 }),
-    );
-    for (const { text } of await Promise.all(answers)) assert.equal(text, one.text);
-    assert(asks > 4);
-  },
-
-  'what means nothing here is a warning': async ({ ai, model, again, cases: [one] }) => {
-    if (again === undefined) return; // over HTTP: the header x-lacuna-ignored
-    const call = { model, ...asked(one), presencePenalty: 1 };
-    const { warnings } = await ai.generateText(call);
-    assert.deepEqual(
-      warnings.map(({ feature }) => feature),
-      ['presencePenalty'],
-    );
   },
 };

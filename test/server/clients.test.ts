@@ -16,7 +16,7 @@ afterAll(() => model.dispose());
 const { chat, temperature } = defaults;
 const own = { file: embedded, template: chat.template, temperature };
 
-const few = () => ({ model, cases: cases.slice(0, 3) });
+const few = () => ({ model, cases: cases.slice(0, 2) });
 
 await suiteTests({ name: 'fetch', file: 'raw', newer: true }, () => ({ model, cases }));
 await suiteTests({ name: 'openai 6', file: 'openai', config: { client: 'openai6' } }, few);
@@ -29,9 +29,12 @@ for (const [ai, compatible, newer] of [
   ['ai6', 'openai-compatible2', false],
   ['ai7', 'openai-compatible3', true],
 ] as const) {
-  const http = { name: `${ai} over HTTP`, file: 'ai', newer, config: { ai, compatible } };
+  const http = { name: `${ai} over HTTP`, file: 'ai-http', newer, config: { ai, compatible } };
   await suiteTests(http, few);
-  await suiteTests({ name: `${ai} in process`, file: 'ai', newer, config: { ai, ...own } }, few);
+  await suiteTests(
+    { name: `${ai} in process`, file: 'ai-process', newer, config: { ai, ...own } },
+    few,
+  );
 }
 for (const [client, newer] of [
   ['openai6', false],

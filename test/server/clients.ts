@@ -27,7 +27,8 @@ export const defaults = {
   chat: { template: '{{ bos_token }}{% for m in messages %}{{ m.content }}\n\n{% endfor %}' },
 };
 
-export const loadEmbedded = (): Promise<Model> => loadModel(embedded, { device: 'cpu' });
+export const loadEmbedded = (): Promise<Model> =>
+  loadModel(embedded, { device: 'cpu', threads: 1 });
 
 /** Different prompts with different seeds, answered without a server. */
 export async function casesOf(model: Model, count: number, maxTokens: number): Promise<Case[]> {
