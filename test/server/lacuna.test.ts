@@ -160,3 +160,18 @@ test('holes in a text', async () => {
   const committed = steps.flatMap(({ commits = [] }) => commits as unknown[]);
   expect(committed).toHaveLength(5);
 });
+
+test('the page: its policy, and nothing twice', async () => {
+  const page = await get('/');
+  expect(page.headers.get('content-type')).toContain('text/html');
+  expect(page.headers.get('content-security-policy')).toMatch(
+    /default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/,
+  );
+  const etag = page.headers.get('etag')!;
+  const again = new Request('http://localhost:1/', {
+    headers: { host: 'localhost:1', 'if-none-match': etag },
+  });
+  expect((await handler(again)).status).toBe(304);
+  expect((await get('/studio/../package.json')).status).toBe(404);
+  expect((await createHandler({ model, studio: false })(new Request(again))).status).toBe(404);
+});
