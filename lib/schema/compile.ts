@@ -72,12 +72,18 @@ class Compiler {
 
   /** @returns `undefined`: beyond the depth of recursion */
   node(schema: unknown, path: string, refs: readonly string[]): Node | undefined {
-    const { nodes = 100_000, levels = Infinity } = this.#options;
-    if (++this.#nodes > nodes) refuse(path, `is part of a schema with more than ${nodes} parts`);
+    const { levels = Infinity } = this.#options;
+    this.#count(1, path);
     if (++this.#level > levels) refuse(path, `is nested deeper than ${levels} schemas`);
     const node = this.#node(schema, path, refs);
     this.#level--;
     return node;
+  }
+
+  #count(parts: number, path: string): void {
+    const { nodes = 100_000 } = this.#options;
+    this.#nodes += parts;
+    if (this.#nodes > nodes) refuse(path, `is part of a schema with more than ${nodes} parts`);
   }
 
   #node(schema: unknown, path: string, refs: readonly string[]): Node | undefined {
@@ -132,7 +138,7 @@ class Compiler {
     }
     const listed = schema.enum ?? [schema.const];
     if (!Array.isArray(listed)) return refuse(`${path}/enum`, 'must be an array');
-    this.#nodes += listed.length;
+    this.#count(listed.length, path);
     const fits = this.#fits(schema, path);
     const fitting = listed.filter(fits);
     const texts = [...new Set(fitting.map((value) => jsonText(value)))];

@@ -5,6 +5,7 @@ import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.js';
+import type { Pins } from './pins.js';
 import { promptTokens } from './usage.js';
 import { openai, type Wire } from './wire.js';
 import { LacunaError } from '../errors.js';
@@ -26,6 +27,8 @@ export class Context {
   readonly id = randomUUID();
   /** Endpoints of other formats than OpenAI's set theirs. */
   wire: Wire = openai;
+  /** Of an answer into which tokens can be put. */
+  pins: Pins | undefined;
   /** `performance.now()` when the request came. */
   readonly start = performance.now();
   readonly #metrics: Metrics;

@@ -160,8 +160,8 @@ function lookUp<T>(table: Record<string, T>, path: string): T | undefined {
   return Object.hasOwn(table, path) ? table[path] : undefined;
 }
 
-/** The file's name, as far as it may be part of an address. */
-function idOf(path: string): string {
+/** @internal The file's name, as far as it may be part of an address. */
+export function idOf(path: string): string {
   const name = path
     .split(/[\\/]/)
     .at(-1)!

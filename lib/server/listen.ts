@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createRequestListener } from '@remix-run/node-fetch-server';
 import { LacunaError } from '../errors.js';
-import { errorResponse, HttpError } from './errors.js';
+import { HttpError } from './errors.js';
 import type { Handler } from './handler.js';
 import type { Limits } from './limits.js';
 
@@ -41,7 +41,10 @@ export interface Listening {
 export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
   const { host = '127.0.0.1', port = 8642, limits } = options;
   const listener = createRequestListener(handler, {
-    onError: () => errorResponse(new HttpError(400, 'the request has no valid address')),
+    onError: () => {
+      const { status, body } = new HttpError(400, 'the request has no valid address');
+      return Response.json(body, { status });
+    },
   });
   const server = createServer(
     {

@@ -1,25 +1,17 @@
 /** Starts every choice of a request, then answers in one piece or as a stream. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { invalid } from '../validate.js';
-import {
-  begin,
-  type AnswerListener,
-  type Answered,
-  type ToolCall,
-  type TokenLogprob,
-  type Work,
-} from './answer.js';
+import type { AnswerListener, Answered, ToolCall, TokenLogprob } from './answer.js';
 import { CanvasChannel } from './canvas.js';
 import type { Context } from './context.js';
 import { httpError } from './errors.js';
 import { EventStream } from './events.js';
-import { headerList, lengthsOf, type Wanted } from './request.js';
+import { Pins } from './pins.js';
+import { headerList, type Wanted } from './request.js';
+import { refinements } from './settings.js';
 import type { Shape } from './shape.js';
+import { startAnswer } from './start.js';
 import { statsOf, timingsOf, usageOf } from './usage.js';
-import { draftWork } from './work/draft.js';
-import { jsonWork } from './work/json.js';
-import { textWork } from './work/text.js';
-import { toolsWork } from './work/tools.js';
 import { headersOf, sinkOf, type Chunk, type Sink } from './wire.js';
 
 /** Starts the choice of that index; resolves when it has its slot. */
@@ -34,21 +26,14 @@ export async function respond(
   wanted: Wanted,
   context: Context,
 ): Promise<Response> {
-  const { engine, limits, signal, wire } = context;
-  wanted.options.deadline = context.deadline;
+  const { engine, limits, wire } = context;
+  steerable(wanted, context);
   const choices = prompts.flatMap((prompt) => Array.from({ length: wanted.n }, () => prompt));
   if (choices.length > limits.n) {
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
   }
-  const lengths = choices.map((prompt) => lengthsOf(prompt.length, wanted, engine));
-  const { canvas, candidates } = wanted.lacuna;
-  const watch = canvas === 'delta' || canvas === 'full' ? candidates : undefined;
-  const firstSeed = wanted.options.seed ?? engine.defaults.seed ?? 0;
-  const work = workOf(wanted);
-  const start: Start = (index, listener) => {
-    const job = { engine, prompt: choices[index], ...lengths[index], wanted, signal, watch };
-    return begin(work, { ...job, seed: firstSeed + index }, listener, context.start);
-  };
+  const start: Start = (index, listener) =>
+    startAnswer(context, choices[index], wanted, index, listener);
   const envelope = {
     id: `${shape.idPrefix}-${context.id}`,
     created: Math.floor(Date.now() / 1000),
@@ -67,10 +52,13 @@ export async function respond(
   return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
 }
 
-function workOf({ tools, json, prediction }: Wanted): Work {
-  if (tools !== undefined) return (job) => toolsWork(job, tools);
-  if (json !== undefined) return jsonWork;
-  return prediction === undefined ? textWork : (job) => draftWork(job, prediction);
+/** Lets requests to `/v1/chat/completions/control` reach the runs. */
+function steerable({ options, lacuna, suffix }: Wanted, context: Context): void {
+  options.deadline = context.deadline;
+  const seen = lacuna.canvas === 'delta' || lacuna.canvas === 'full';
+  if (!seen || suffix !== undefined) return; // in front of a suffix positions move
+  context.pins = new Pins();
+  options.refine = [...refinements(options.refine), context.pins.refinement];
 }
 
 /** Everything in one piece. Where one choice fails, the others end. */

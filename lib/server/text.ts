@@ -16,7 +16,9 @@ export interface Piece {
 export class AnswerText {
   readonly #decoder: StreamDecoder;
   readonly #stop: readonly string[];
-  #tokens = 0; // of the answer, decoded
+  readonly #starts: number[] = []; // (decoded tokens) where the text of each begins
+  #tokens = 0;
+  #sent = 0; // characters
   #held = '';
   #stopped: string | undefined;
 
@@ -26,7 +28,7 @@ export class AnswerText {
     this.#stop = stop;
   }
 
-  /** How many tokens the text so far stands for, those held back included. */
+  /** How many tokens the text that may be sent is made of, the last perhaps in part. */
   get tokens(): number {
     return this.#tokens;
   }
@@ -37,12 +39,17 @@ export class AnswerText {
    */
   push(tokens: Int32Array, end = false): Piece {
     let text = '';
-    // One by one, so that `tokens` tells which of them the text before a stop string is made of.
-    while (this.#stopped === undefined && this.#tokens < tokens.length) {
-      this.#held += this.#decoder.push(tokens.subarray(this.#tokens, ++this.#tokens));
+    // One by one, so that a stop string ends the text where it is complete.
+    while (this.#stopped === undefined && this.#starts.length < tokens.length) {
+      const at = this.#starts.length;
+      this.#starts.push(this.#sent + this.#held.length);
+      this.#held += this.#decoder.push(tokens.subarray(at, at + 1));
       text += this.#release(false);
     }
-    if (end && this.#stopped === undefined) text += this.#release(true);
+    if (end && this.#stopped === undefined) {
+      text += this.#release(true);
+      this.#tokens = this.#starts.length;
+    }
     return { text, stopped: this.#stopped };
   }
 
@@ -55,6 +62,8 @@ export class AnswerText {
     this.#stopped = found.at(0)?.stop;
     const until = found.at(0)?.at ?? (all ? held.length : this.#safe(held));
     this.#held = this.#stopped === undefined ? held.slice(until) : '';
+    this.#sent += until;
+    while (this.#starts[this.#tokens] < this.#sent) this.#tokens++;
     return held.slice(0, until);
   }
 

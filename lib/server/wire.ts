@@ -54,9 +54,9 @@ export type Event = Chunk | '[DONE]';
 export interface Wire {
   framing: Framing;
   /** An answer in one piece. */
-  whole(answer: Chunk): object;
+  whole: (answer: Chunk) => object;
   /** Made anew for every stream: what goes out for each event. */
-  events(): (event: Event) => (object | string)[];
+  events: () => (event: Event) => (object | string)[];
 }
 
 export const openai: Wire = {

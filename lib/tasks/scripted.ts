@@ -170,9 +170,11 @@ export class ScriptedSession implements GenerationSession {
     };
   }
 
-  #setsAt({ suppress = new Int32Array(), limits = [] }: Request, position: number) {
+  #setsAt({ suppress = new Int32Array(), allow: all, limits = [] }: Request, position: number) {
     const limit = limits.find(({ positions }) => Array.from(positions).includes(position));
-    const allow = limit?.allow && Array.from(limit.allow);
+    const lists = [limit?.allow, all].filter((list) => list !== undefined);
+    const sets = lists.map((list) => Array.from(list));
+    const allow = sets.at(0)?.filter((token) => sets.every((set) => set.includes(token)));
     return { suppress: [...suppress, ...Array.from(limit?.suppress ?? [])], allow };
   }
 

@@ -40,18 +40,17 @@ export async function fit(
   const prefix = tokenizer.encode(before.slice(-reach), { bos: false });
   const next = tokenizer.encode(behind.slice(0, reach), { bos: false });
   const suffixRoom = Math.min(next.length, Math.max(Math.floor(room / 4), room - prefix.length));
-  const prefixRoom = Math.min(prefix.length, room - suffixRoom);
-  const truncated = prefixRoom < prefix.length || suffixRoom < next.length;
-  const others = await extras(tokenizer, extra, room - prefixRoom - suffixRoom);
+  const all = suffixRoom === next.length && behind.length <= reach;
+  const suffix = all ? behind : wholeCharacters(tokenizer, next.subarray(0, suffixRoom));
+  // What is cut off may be other tokens than it was.
+  const left = room - (all ? next : tokenizer.encode(suffix, { bos: false })).length;
+  const prefixRoom = Math.max(0, Math.min(prefix.length, left));
+  const others = await extras(tokenizer, extra, left - prefixRoom);
   const first = bos && tokenizer.bos !== undefined ? [tokenizer.bos] : [];
-  const suffix =
-    suffixRoom === next.length && behind.length <= reach
-      ? behind
-      : wholeCharacters(tokenizer, next.subarray(0, suffixRoom));
   return {
     prompt: Int32Array.of(...first, ...others, ...prefix.subarray(prefix.length - prefixRoom)),
     suffix,
-    truncated: truncated || before.length > reach || behind.length > reach,
+    truncated: !all || prefixRoom < prefix.length || before.length > reach,
   };
 }
 

@@ -12,11 +12,9 @@ import { fit } from './infill-context.js';
 import { toolsOf } from '../tools.js';
 import { reply, through, without } from './through.js';
 
-/** Of its samplers and its cache: nothing here. */
-const unused = ['n_indent', 'samplers', 'cache_prompt', 't_max_prompt_ms', 'id_slot'];
 const own = [
   ...['input_prefix', 'input_suffix', 'input_extra', 'prompt', 'n_predict', 't_max_predict_ms'],
-  ...['response_fields', ...unused],
+  'response_fields',
 ];
 
 /** `/infill`: what stands between `input_prefix` with `prompt`, and `input_suffix`. */

@@ -34,7 +34,7 @@ interface Picture {
 
 const replacing: Wire = {
   framing: sse,
-  whole: openai.whole,
+  whole: (answer) => openai.whole(answer),
   events: () => {
     const lengths = new Map<number, number>();
     const texts = new Map<number, string>();

@@ -8,7 +8,7 @@ import type { Engine } from '../engine.js';
 import { lines } from '../events.js';
 import { optional, type Body } from '../request.js';
 import type { Choice, Chunk, Timings, Wire } from '../wire.js';
-import { reply, through, without } from './through.js';
+import { named, reply, through, without } from './through.js';
 
 /** Its protocol as of this version. */
 const version = '0.12.0';
@@ -79,16 +79,15 @@ function messageOf(message: unknown, i: number): object {
   };
 }
 
-const unused = ['keep_alive', 'options', 'format', 'think', 'template', 'context'];
-
 /** What chats and texts have in common. Streams unless told otherwise. */
 function requestOf(body: Body): Body {
   const options = object('options', body.options ?? undefined);
-  const { num_predict, temperature, top_p, top_k, seed, stop } = options;
+  const { num_predict, temperature, top_p, top_k, seed, stop, ...others } = options;
   const length = optional('options.num_predict', num_predict, integerOf);
   const { format } = body;
   return {
-    ...without(body, unused),
+    ...without(body, ['options', 'format']),
+    ...named('options', others),
     ...{ seed: seedOf(seed), temperature, top_p, stop },
     stream: optional('stream', body.stream, boolean) ?? true,
     // Theirs: 0 is all of them; below 0 there is no limit.

@@ -3,21 +3,21 @@ import { invalid, list, object, oneOf, string } from '../../validate.js';
 import { HttpError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { optional, type Body } from '../request.js';
-import { without } from './through.js';
+import { named, without } from './through.js';
 
 /** What needs conversations and prompts that this server does not keep. */
 const remembering = ['previous_response_id', 'conversation', 'prompt', 'background', 'store'];
-/** Of no consequence once they have been looked at. */
-const unused = [...remembering, 'truncation'];
 
 /** Throws `INVALID_ARGUMENT`, and `HttpError` for what needs a memory. */
 export function chatBodyOf(body: Body, limits: Limits): Body {
   refuseMemory(body);
   const { input, instructions, text, tools, tool_choice, reasoning, include, ...others } = body;
-  const { format } = object('text', text ?? undefined);
-  const { effort } = object('reasoning', reasoning ?? undefined);
+  const { format, ...moreText } = object('text', text ?? undefined);
+  const { effort, ...moreReasoning } = object('reasoning', reasoning ?? undefined);
   return {
-    ...without(others, [...unused, 'max_output_tokens', 'top_logprobs', 'stream_options']),
+    ...without(others, [...remembering, 'max_output_tokens', 'top_logprobs', 'stream_options']),
+    ...named('text', moreText),
+    ...named('reasoning', moreReasoning),
     messages: messagesOf(input, instructions, limits),
     max_tokens: body.max_output_tokens,
     ...(format !== undefined && { response_format: formatOf(format) }),

@@ -42,6 +42,12 @@ export function without(body: Body, names: readonly string[]): Body {
   return Object.fromEntries(Object.entries(body).filter(([name]) => !names.includes(name)));
 }
 
+/** What an object in the body has that means nothing here, by its full name. */
+export function named(name: string, fields: object): Body {
+  const entries = Object.entries(fields).map(([key, value]) => [`${name}.${key}`, value] as const);
+  return Object.fromEntries(entries);
+}
+
 /** For endpoints that answer without generating. */
 export function reply(context: Context, body: object): Response {
   context.finished([]);

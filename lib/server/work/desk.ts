@@ -13,8 +13,20 @@ export class Pen {
     this.#job = job;
   }
 
-  /** @param whole all of the text; what is new of it is told */
+  /**
+   * Tells what is new. Throws `AnswerFull` when all that the answer may have is told.
+   * @param whole all of the text
+   */
   write(whole: string): void {
+    const { model, room } = this.#job;
+    if (Buffer.byteLength(whole) <= room) return this.#tell(whole); // a token has a byte at least
+    const ids = model.tokenizer.encode(whole, { bos: false });
+    if (ids.length <= room) return this.#tell(whole);
+    this.#tell(model.tokenizer.decoder().push(ids.subarray(0, room)));
+    throw new AnswerFull(`the answer may have ${room} tokens`);
+  }
+
+  #tell(whole: string): void {
     if (whole.length <= this.text.length) return;
     this.#job.listener.text(whole.slice(this.text.length), []);
     this.text = whole;

@@ -66,6 +66,7 @@ async function writeCalls(
   do {
     const before = callText.open(whole === '' || whole === text ? whole : `${whole}\n`);
     const written = await writeJson(desk, tools.node, { ...writing, before });
+    desk.room(desk.encode(written.text).length - 1); // the last of it may be known text
     const call = written.text.slice(before.length);
     pen.calls.push(call);
     const id = `call_${randomUUID().replaceAll('-', '')}`;

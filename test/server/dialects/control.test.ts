@@ -12,37 +12,93 @@ afterAll(() => server.model.dispose());
 const path = '/v1/chat/completions/control';
 const long = { messages, max_tokens: 200, seed: 1 };
 
-test('commit_now: the answer is complete, a few forwards later', async () => {
-  const body = { ...long, stream: true, lacuna: { canvas: 'delta' } };
-  const response = await server.request('/v1/chat/completions', body);
+/** A stream with its canvas, of which a step has been read. */
+async function begun(body: object) {
+  const canvas = { stream: true, lacuna: { canvas: 'delta' } };
+  const response = await server.request('/v1/chat/completions', { ...body, ...canvas });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   while (!text.includes('"kind":"step"')) text += (await reader.read()).value!;
   const [{ id }] = eventsOf(text.slice(0, text.indexOf('\n\n') + 2));
+  const reading = (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += value;
+    }
+  })();
+  const rest = async () => {
+    await reading;
+    expect(text).toContain('[DONE]');
+    const events = eventsOf(text);
+    const said = events.map(({ choices }) => (choices as { delta: { content?: string } }[])[0]);
+    const frames = events.flatMap(({ lacuna }) => (lacuna ? [lacuna as Frame] : []));
+    return { text: said.map(({ delta }) => delta.content ?? '').join(''), frames };
+  };
+  return { id, rest };
+}
+interface Frame {
+  kind: string;
+  remaining: number;
+  commits: [number, number, string][];
+  edits?: [number, number, string][];
+  stats: { tokens: number };
+}
+
+test('commit_now: the answer is complete, a few forwards later', async () => {
+  const { id, rest } = await begun(long);
   const reply = await server.json(path, { id, action: 'commit_now' });
-  expect(reply).toMatchObject({ id, action: 'commit_now', applied: true });
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    text += value;
-  }
-  expect(text).toContain('[DONE]');
-  const events = eventsOf(text);
-  const frames = events.map(({ lacuna }) => lacuna as { kind: string; remaining: number });
-  const steps = frames.filter((frame) => frame?.kind === 'step');
+  expect(reply).toMatchObject({ id, action: 'commit_now', accepted: true });
+  const { frames } = await rest();
+  const steps = frames.filter(({ kind }) => kind === 'step');
   expect(steps.at(-1)!.remaining).toBe(0);
   expect(steps.length).toBeLessThan(100); // of 200
-  const last = frames.find((frame) => frame?.kind === 'end') as unknown as {
-    stats: { tokens: number };
-  };
-  expect(last.stats.tokens).toBeGreaterThan(steps.length);
+  expect(frames.at(-1)!.stats.tokens).toBeGreaterThan(steps.length);
   expect(server.handler.engine.running).toBe(0);
+});
+
+test('pin: the token stands there to the end', async () => {
+  const { id, rest } = await begun({ ...long, max_tokens: 64 });
+  const pinned = { id, action: 'pin', position: 50, text: ' king' };
+  expect(await server.json(path, pinned)).toMatchObject({ accepted: true });
+  await server.json(path, { id, action: 'pin', position: 63, token: 5 });
+  await server.json(path, { id, action: 'pin', position: 0, text: ' king' });
+  const { text, frames } = await rest();
+  const canvas: string[] = [];
+  for (const { commits = [], edits = [] } of frames) {
+    for (const [at, , piece] of [...commits, ...edits]) canvas[at] = piece;
+  }
+  expect(canvas.slice(50, 51)).toEqual([' king']);
+  expect(canvas[63]).toBe(server.model.tokenizer.token(5));
+  expect(canvas.join('')).toBe(text); // what had been sent is not changed
+  const known = frames.filter(({ kind }) => kind === 'step').map(({ remaining }) => remaining);
+  expect(known.at(-1)).toBe(0);
+});
+
+test('what cannot be pinned', async () => {
+  const id = 'mine-3';
+  const answer = server.request('/v1/chat/completions', long, { 'x-request-id': id });
+  await server.writing();
+  const tried = async (body: object) => {
+    const [status, { error }] = await server.error(path, { id, action: 'pin', ...body });
+    return [status, (error as { param: string }).param];
+  };
+  expect(await tried({ position: 3, token: 5 })).toEqual([409, 'id']);
+  expect(await tried({ position: -1, token: 5 })).toEqual([400, 'position']);
+  expect(await tried({ position: 3, token: 1e9 })).toEqual([400, 'token']);
+  expect(await tried({ position: 3, token: server.model.info.tokens.mask })).toEqual([
+    400,
+    'token',
+  ]);
+  expect(await tried({ position: 3, text: 'two words' })).toEqual([400, 'text']);
+  await server.json(path, { id, action: 'commit_now' });
+  expect((await answer).status).toBe(200);
 });
 
 test('by the id of the request, for an answer in one piece', async () => {
   const id = 'mine-1';
   const answer = server.request('/v1/chat/completions', long, { 'x-request-id': id });
-  await expect.poll(() => server.handler.engine.running).toBe(1);
+  await server.writing();
   await server.json(path, { id, action: 'commit_now' });
   const { choices, lacuna } = (await (await answer).json()) as {
     choices: { message: { content: string }; finish_reason: string }[];
@@ -63,7 +119,7 @@ test('JSON is whole', async () => {
   const id = 'mine-2';
   const body = { messages, response_format, seed: 1 };
   const answer = server.request('/v1/chat/completions', body, { 'x-request-id': id });
-  await expect.poll(() => server.handler.engine.running).toBe(1);
+  await server.writing();
   await server.json(path, { id, action: 'commit_now' });
   const { choices } = (await (await answer).json()) as {
     choices: { message: { content: string } }[];

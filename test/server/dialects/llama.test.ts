@@ -126,6 +126,18 @@ test('what is served', async () => {
   expect(slots.some(({ is_processing }) => is_processing)).toBe(false);
 });
 
+test("probes, under KServe's names and those of llama-server", async () => {
+  expect(await server.json('/v2/health/live')).toEqual({ live: true });
+  expect(await server.json('/v2/health/ready')).toEqual({ ready: true, reasons: [] });
+  expect(await server.json('/health')).toEqual({ status: 'ok' });
+  const draining = new Server(server.model);
+  draining.handler.drain();
+  expect((await draining.request('/v2/health/ready')).status).toBe(503);
+  expect((await draining.request('/v2/health/live')).status).toBe(200);
+  const [status, { error }] = await draining.error('/health', undefined);
+  expect([status, error]).toEqual([503, expect.objectContaining({ type: 'unavailable_error' })]);
+});
+
 test.each<[string, object, string]>([
   ['a negative length', { n_predict: -2 }, 'n_predict'],
   ['too long', { n_predict: 400 }, 'n_predict'],

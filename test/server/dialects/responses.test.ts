@@ -196,6 +196,14 @@ test('log probabilities, where they are asked for', async () => {
   expect(output[0].content![0].logprobs).toEqual(logprobs);
 });
 
+test('what means nothing here is named', async () => {
+  const text = { verbosity: 'low' };
+  const body = { input, text, truncation: 'auto', reasoning: { effort: 'low', summary: 'auto' } };
+  const response = await server.request(path, { ...body, max_output_tokens: 1 });
+  const names = 'truncation, text.verbosity, reasoning.summary';
+  expect([response.status, response.headers.get('x-lacuna-ignored')]).toEqual([200, names]);
+});
+
 test.each<[string, object, string, RegExp]>([
   ['memory', { input, previous_response_id: 'resp_1' }, 'previous_response_id', /nothing is kept/],
   ['store', { input, store: true }, 'store', /nothing is kept/],

@@ -1,5 +1,6 @@
 /** A handler on the model in the package, and requests to it. */
 import { fileURLToPath } from 'node:url';
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { blocks, loadModel, lowConfidence, type Model } from '../../../lib/index.js';
 import { createHandler, type Handler, type HandlerOptions } from '../../../lib/server/index.js';
@@ -67,6 +68,11 @@ export class Server {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as Reply);
+  }
+
+  /** Until an answer is being written. */
+  async writing(): Promise<void> {
+    while (this.handler.engine.running === 0) await turn();
   }
 
   async error(path: string, body: unknown): Promise<[number, Reply]> {
