@@ -63,9 +63,9 @@ export interface TestServer {
 }
 
 /** The server on a free port. `/test/idle` answers when nothing runs, `/test/stop` ends all streams. */
-export async function serve(model: Model): Promise<TestServer> {
+export async function serve(model: Model, id = 'model'): Promise<TestServer> {
   const limits = { ...defaultLimits, parallel: 4, queue: 4 };
-  const handler = createHandler({ model, id: 'model', defaults, limits });
+  const handler = createHandler({ model, id, defaults, limits });
   const idle = async () => {
     while (handler.active > 0 || handler.engine.running > 0) await turn();
     return new Response();
@@ -124,7 +124,7 @@ export async function outcomes(node: string, suite: string, config: object): Pro
     .map((line) => JSON.parse(line) as Outcome);
 }
 
-const { clientsInstalled } = (await import(
+export const { clientsInstalled } = (await import(
   new URL('../../scripts/ensure-clients.mjs', import.meta.url).href
 )) as { clientsInstalled: () => boolean };
 
