@@ -3,14 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
 import { presetNames, type PresetName } from '../decoding/presets.js';
 import { loadModel } from '../model.js';
-import type { GenerateOptions } from '../plan.js';
 import { createHandler, limitsOf, listen, type Handler, type Listening } from '../server/index.js';
-import { blocks, lowConfidence } from '../decoding/index.js';
-import { plainTemplate } from '../text/formats.js';
+import { embeddedDefaults } from './embedded.js';
 import { readText } from './files.js';
 import {
   defined,
-  embeddedFlags,
   embeddedModel,
   loadOptions,
   machineOptions,
@@ -79,7 +76,10 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
       ...{ model, limits, apiKeys, id: flags.id },
       hosts: [flags.host, ...flags.allowHost],
       origins: flags.allowOrigin,
-      defaults: { ...defaultsOf(path), ...(flags.preset && { preset: flags.preset }) },
+      defaults: {
+        ...(path === undefined ? embeddedDefaults : { preset: 'fast' }),
+        ...(flags.preset && { preset: flags.preset }),
+      },
       onError: (error) => console.error(error),
     });
     const server = await listen(handler, {
@@ -94,18 +94,6 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
   } finally {
     await model.dispose();
   }
-}
-
-/** The small model writes best in small blocks, with the begin-of-text token in front. */
-function defaultsOf(path: string | undefined): GenerateOptions {
-  if (path !== undefined) return { preset: 'fast' };
-  const { bos, blockLength, temperature } = embeddedFlags;
-  return {
-    ...{ bos, temperature },
-    decode: lowConfidence(),
-    blocks: blocks(blockLength),
-    chat: { template: plainTemplate },
-  };
 }
 
 /**

@@ -1,5 +1,5 @@
-import { integer, knownKeys, oneOf } from '../validate.js';
 import type { Score, StepResult } from '../types.js';
+import { readFields } from './fields.js';
 import { named } from './named.js';
 import type { Change, Decoder } from './policy.js';
 import { ranked } from './rule.js';
@@ -13,13 +13,28 @@ export interface BeamOptions {
   score?: Score;
 }
 
+const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as const;
+
+export const beamFields = {
+  depth: {
+    ...({ type: 'integer', default: 4, minimum: 1 } as const),
+    description: 'positions that are decided together',
+  },
+  width: {
+    ...({ type: 'integer', default: 4, minimum: 1 } as const),
+    description: 'hypotheses kept, and tokens tried for each position',
+  },
+  score: {
+    ...({ type: 'string', enum: scores, default: 'probability' } as const),
+    description: 'which positions: the best by this score',
+  },
+} as const;
+
 /** Tokens for some of the positions, and the logarithm of their joint probability. */
 interface Hypothesis {
   changes: Change[];
   logProbability: number;
 }
-
-const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as const;
 
 /**
  * Joint search: the proposals of one forward are best each by itself; together they may be unlikely.
@@ -38,11 +53,7 @@ const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as 
  * Source: ours, after beam search as used with autoregressive models.
  */
 export function beam(options: BeamOptions = {}): Decoder {
-  const name = 'beam()';
-  knownKeys(name, options, ['depth', 'width', 'score']);
-  const depth = integer(`${name}: depth`, options.depth ?? 4, { min: 1 });
-  const width = integer(`${name}: width`, options.width ?? 4, { min: 1 });
-  const score = oneOf(`${name}: score`, options.score ?? 'probability', scores);
+  const { depth, width, score } = readFields('beam()', beamFields, options);
   const decoder: Decoder = ({ tokens: { mask }, vocabulary, seed }) => {
     const topK = Math.min(width + 1, vocabulary); // MASK may be among them
     return ({ canvas, range, step }) => ({

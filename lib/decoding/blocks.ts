@@ -3,13 +3,20 @@ import { named } from './named.js';
 import type { Range } from '../types.js';
 import type { BlockPlan } from './policy.js';
 
+export const blocksFields = {
+  size: {
+    ...({ type: 'integer', default: 32, minimum: 1 } as const),
+    description: 'positions of a block',
+  },
+} as const;
+
 /**
  * Semi-autoregressive blocks of `size` positions counted from the end of the prompt; the last one is
  * shorter if `maxTokens` is no multiple of `size`.
  * Source: LLaDA, `generate.py` (`block_length`); the original requires a multiple.
  * @param size positions, at least 1; default 32, as in LLaDA's README
  */
-export function blocks(size = 32): BlockPlan {
+export function blocks(size: number = blocksFields.size.default): BlockPlan {
   integer('blocks(size)', size, { min: 1 });
   return named('blocks', size, (prompt, maxTokens) => {
     const length = prompt + maxTokens;

@@ -1,4 +1,4 @@
-import { boolean, integer, knownKeys, number } from '../validate.js';
+import { readFields, share } from './fields.js';
 import { named } from './named.js';
 import type { Decoder } from './policy.js';
 import type { Range, Select } from '../types.js';
@@ -14,6 +14,22 @@ export interface DilatedOptions {
   merge?: boolean;
 }
 
+export const dilatedFields = {
+  base: {
+    ...({ type: 'integer', default: 2, minimum: 2 } as const),
+    description: 'what the stride is divided by from level to level',
+  },
+  skip: {
+    ...({ type: 'integer', default: 1, minimum: 0 } as const),
+    description: 'the first stride is block / base^skip',
+  },
+  floor: share(0.3, 'less probable proposals wait for the next level'),
+  merge: {
+    ...({ type: 'boolean', default: false } as const),
+    description: 'joins a last level that is smaller than the one before it with that',
+  },
+} as const;
+
 /**
  * Dilated unmasking: the positions of a block are committed in levels of ever smaller stride, so that
  * tokens committed together stand far apart. The first level has every position at a multiple of
@@ -26,12 +42,7 @@ export interface DilatedOptions {
  * Source: DUS (arXiv 2506.19037), `generate.py`.
  */
 export function dilated(options: DilatedOptions = {}): Decoder {
-  const name = 'dilated()';
-  knownKeys(name, options, ['base', 'skip', 'floor', 'merge']);
-  const base = integer(`${name}: base`, options.base ?? 2, { min: 2 });
-  const skip = integer(`${name}: skip`, options.skip ?? 1, { min: 0 });
-  const floor = number(`${name}: floor`, options.floor ?? 0.3, { min: 0, max: 1 });
-  const merge = boolean(`${name}: merge`, options.merge ?? false);
+  const { base, skip, floor, merge } = readFields('dilated()', dilatedFields, options);
   const decoder: Decoder =
     ({ prompt }) =>
     (state) => {

@@ -1,6 +1,6 @@
-import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
 import type { Score } from '../types.js';
 import type { Decision, Decoder, RunFacts, StepState } from './policy.js';
+import { readFields } from './fields.js';
 import { named } from './named.js';
 import { Stream, gumbel, uniform } from './philox.js';
 import { stepsPerBlock, timesteps, transferRate } from './schedule.js';
@@ -30,6 +30,31 @@ export interface DreamOptions {
   literal?: boolean;
 }
 
+export const dreamFields = {
+  alg: {
+    type: 'string',
+    enum: ['origin', 'maskgit_plus', 'topk_margin', 'entropy'],
+    default: 'entropy',
+    description: 'what comes first',
+  },
+  steps: {
+    ...({ type: 'integer', minimum: 1 } as const),
+    description: 'of the run, shared among the blocks; one per position',
+  },
+  algTemp: {
+    ...({ type: 'number', default: 0, minimum: 0 } as const),
+    description: 'randomness of the order',
+  },
+  eps: {
+    ...({ type: 'number', default: 1e-3, minimum: 1e-6, maximum: 0.5 } as const),
+    description: 'last time of the schedule',
+  },
+  literal: {
+    ...({ type: 'boolean', default: false } as const),
+    description: "reproduces the original's defect: MASK may be proposed",
+  },
+} as const;
+
 /**
  * Dream's sampler. Times t_0 … t_S go evenly from 1 to eps; step i reveals the share
  * r_i = 1 − t_(i+1)/t_i of the m masks left, all of them in the last step:
@@ -44,13 +69,8 @@ export interface DreamOptions {
  */
 export function dream(options: DreamOptions = {}): Decoder {
   const name = 'dream()';
-  knownKeys(name, options, ['alg', 'steps', 'algTemp', 'eps', 'literal']);
-  const choices = ['origin', 'maskgit_plus', 'topk_margin', 'entropy'] as const;
-  const alg = oneOf(`${name}: alg`, options.alg ?? 'entropy', choices);
-  if (options.steps !== undefined) integer(`${name}: steps`, options.steps, { min: 1 });
-  const algTemp = number(`${name}: algTemp`, options.algTemp ?? 0, { min: 0 });
-  const eps = number(`${name}: eps`, options.eps ?? 1e-3, { min: 1e-6, max: 0.5 });
-  const allowMask = boolean(`${name}: literal`, options.literal ?? false);
+  const given = readFields(name, dreamFields, options);
+  const { alg, algTemp, eps, literal: allowMask } = given;
   const decoder: Decoder = (run) => {
     const planned = stepsPerBlock(run, name, options.steps);
     const grids = new Map<number, Float32Array>(); // steps -> times

@@ -1,5 +1,5 @@
-import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
 import type { StepResult } from '../types.js';
+import { readFields, share, statisticsField } from './fields.js';
 import { named } from './named.js';
 import { Stream, uniform } from './philox.js';
 import type { Change, Decoder, StepState } from './policy.js';
@@ -23,7 +23,28 @@ export interface KlassOptions {
 }
 
 const picks = ['all', 'maxConfidence', 'minKl', 'random'] as const;
-const choices = ['model', 'sampled'] as const;
+
+export const klassFields = {
+  tau: share(0.9, 'confidence that is needed'),
+  kappa: {
+    ...({ type: 'number', default: 0.01, minimum: 0 } as const),
+    description: 'what each of the last KL divergences must stay below, nats',
+  },
+  history: {
+    ...({ type: 'integer', default: 2, minimum: 1 } as const),
+    description: 'how many divergences are looked at',
+  },
+  strict: { type: 'boolean', default: true, description: 'more than tau instead of at least' },
+  pick: {
+    ...({ type: 'string', enum: picks, default: 'all' } as const),
+    description: 'which of the stable positions are committed',
+  },
+  fallback: {
+    ...({ type: 'integer', default: 1, minimum: 1 } as const),
+    description: 'how many are committed if no position is stable',
+  },
+  statistics: statisticsField,
+} as const;
 
 /**
  * KLASS: commits the proposals that are both confident (p > tau) and stable: the last `history`
@@ -39,16 +60,8 @@ const choices = ['model', 'sampled'] as const;
  * the number of tokens, hence 1.
  */
 export function klass(options: KlassOptions = {}): Decoder {
-  const name = 'klass()';
-  const keys = ['tau', 'kappa', 'history', 'strict', 'pick', 'fallback', 'statistics'];
-  knownKeys(name, options, keys);
-  const tau = number(`${name}: tau`, options.tau ?? 0.9, { min: 0, max: 1 });
-  const kappa = number(`${name}: kappa`, options.kappa ?? 0.01, { min: 0 });
-  const history = integer(`${name}: history`, options.history ?? 2, { min: 1 });
-  const strict = boolean(`${name}: strict`, options.strict ?? true);
-  const pick = oneOf(`${name}: pick`, options.pick ?? 'all', picks);
-  const fallback = integer(`${name}: fallback`, options.fallback ?? 1, { min: 1 });
-  const statistics = oneOf(`${name}: statistics`, options.statistics ?? 'model', choices);
+  const given = readFields('klass()', klassFields, options);
+  const { tau, kappa, history, strict, pick, fallback, statistics } = given;
 
   const decoder: Decoder = ({ prompt, tokens: { mask }, seed }) => {
     const streaks = new Streaks(kappa);

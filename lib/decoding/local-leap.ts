@@ -1,4 +1,5 @@
-import { integer, knownKeys, number } from '../validate.js';
+import { number } from '../validate.js';
+import { readFields, share } from './fields.js';
 import { named } from './named.js';
 import type { Decoder } from './policy.js';
 import { selected } from './scores.js';
@@ -12,6 +13,18 @@ export interface LocalLeapOptions {
   radius?: number;
 }
 
+export const localLeapFields = {
+  kappa: share(0.9, 'confidence that makes an anchor, and suffices anywhere'),
+  tau: {
+    ...({ type: 'number', minimum: 0, maximum: 1 } as const),
+    description: 'confidence that suffices near an anchor; 0.75, or kappa if that is less',
+  },
+  radius: {
+    ...({ type: 'integer', default: 4, minimum: 0 } as const),
+    description: 'how far from an anchor that is, in positions',
+  },
+} as const;
+
 /**
  * LocalLeap: a threshold that is lower near confident positions. Masked positions with p ≥ kappa are
  * anchors; those at most `radius` from one are committed with p ≥ tau, the others with p ≥ kappa, and
@@ -21,10 +34,8 @@ export interface LocalLeapOptions {
  */
 export function localLeap(options: LocalLeapOptions = {}): Decoder {
   const name = 'localLeap()';
-  knownKeys(name, options, ['kappa', 'tau', 'radius']);
-  const kappa = number(`${name}: kappa`, options.kappa ?? 0.9, { min: 0, max: 1 });
+  const { kappa, radius } = readFields(name, localLeapFields, options);
   const tau = number(`${name}: tau`, options.tau ?? Math.min(0.75, kappa), { min: 0, max: kappa });
-  const radius = integer(`${name}: radius`, options.radius ?? 4, { min: 0 });
   const decoder: Decoder = ({ tokens }) => {
     return (state) => ({
       choose: (report) => {

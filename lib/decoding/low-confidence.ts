@@ -1,4 +1,5 @@
-import { boolean, integer, knownKeys } from '../validate.js';
+import { knownKeys } from '../validate.js';
+import { readFields } from './fields.js';
 import type { Decision, Decoder, RunFacts } from './policy.js';
 import { named } from './named.js';
 import { commitCounts, stepsPerBlock, type CommitSchedule } from './schedule.js';
@@ -27,6 +28,32 @@ export interface LladaOptions {
    */
   literal?: boolean;
 }
+
+export const lladaFields = {
+  steps: {
+    ...({ type: 'integer', minimum: 1 } as const),
+    description: 'of the whole run, shared among the blocks; one per position',
+  },
+  logitsEosInf: {
+    ...({ type: 'boolean', default: false } as const),
+    description: 'never propose end of text',
+  },
+  confidenceEosEotInf: {
+    ...({ type: 'boolean', default: false } as const),
+    description: 'commit end of text and end of turn last',
+  },
+  literal: {
+    ...({ type: 'boolean', default: false } as const),
+    description: "reproduces the original's defect: MASK may be proposed",
+  },
+} as const;
+
+export const countFields = {
+  k: {
+    ...({ type: 'integer', default: 1, minimum: 1 } as const),
+    description: 'tokens committed in a step',
+  },
+} as const;
 
 export interface LowConfidenceOptions extends LladaOptions {
   /** What confidence is. Default `'probability'`, as in the original. */
@@ -64,9 +91,9 @@ export function randomOrder(options: LladaOptions = {}): Decoder {
  */
 export function topK(options: { k?: number; score?: AnyScore } = {}): Decoder {
   const name = 'topK()';
-  knownKeys(name, options, ['k', 'score']);
-  const k = integer(`${name}: k`, options.k ?? 1, { min: 1 });
-  const score = checkScore(`${name}: score`, options.score ?? 'probability');
+  const { score: given = 'probability', ...others } = options;
+  const score = checkScore(`${name}: score`, given);
+  const { k } = readFields(name, countFields, others);
   const decoder: Decoder = (run) => {
     const rank = ranking(run, score);
     return (state) => rank(state, { kind: 'topK', k });
@@ -80,8 +107,7 @@ export function topK(options: { k?: number; score?: AnyScore } = {}): Decoder {
  * @param options `k` default 1
  */
 export function leftToRight(options: { k?: number } = {}): Decoder {
-  knownKeys('leftToRight()', options, ['k']);
-  integer('leftToRight(): k', options.k ?? 1, { min: 1 });
+  readFields('leftToRight()', countFields, options);
   return named('leftToRight', options, topK({ ...options, score: 'position' }));
 }
 
@@ -92,25 +118,23 @@ export function leftToRight(options: { k?: number } = {}): Decoder {
  * @param options `k` default 1
  */
 export function rightToLeft(options: { k?: number } = {}): Decoder {
-  knownKeys('rightToLeft()', options, ['k']);
-  integer('rightToLeft(): k', options.k ?? 1, { min: 1 });
+  readFields('rightToLeft()', countFields, options);
   return named('rightToLeft', options, topK({ ...options, score: 'rightToLeft' }));
 }
 
 /** Names of the options that they share. */
-export const lladaKeys = ['steps', 'schedule', 'logitsEosInf', 'confidenceEosEotInf', 'literal'];
+export const lladaKeys = [...Object.keys(lladaFields), 'schedule'];
 
 /** LLaDA's loop: a schedule says how many, the score which. */
 export function scheduled(name: string, score: AnyScore, options: LladaOptions): Decoder {
-  if (options.steps !== undefined) integer(`${name}: steps`, options.steps, { min: 1 });
-  for (const key of ['logitsEosInf', 'confidenceEosEotInf', 'literal'] as const) {
-    boolean(`${name}: ${key}`, options[key] ?? false);
-  }
-  const share = commitCounts(options.schedule ?? 'even');
+  const { steps: given, logitsEosInf, confidenceEosEotInf, literal, schedule } = options;
+  const own = { steps: given, logitsEosInf, confidenceEosEotInf, literal };
+  readFields(name, lladaFields, own);
+  const share = commitCounts(schedule ?? 'even');
   return (run) => {
-    const steps = stepsPerBlock(run, name, options.steps);
+    const steps = stepsPerBlock(run, name, given);
     const rank = ranking(run, score);
-    const request = tokenSets(run, options);
+    const request = tokenSets(run, own);
     return (state) => {
       const { block, blockStep, blockMasks } = state;
       const planned = steps?.[block] ?? blockMasks;

@@ -1,5 +1,6 @@
-import { integer, knownKeys, number, oneOf } from '../validate.js';
+import { knownKeys, oneOf } from '../validate.js';
 import type { StepResult } from '../types.js';
+import { readFields, share } from './fields.js';
 import { named } from './named.js';
 import type { Decision, Decoder, StepState } from './policy.js';
 import { evenShare } from './schedule.js';
@@ -20,6 +21,22 @@ export interface SdarOptions {
   epsilon?: number;
 }
 
+export const sdarFields = {
+  strategy: {
+    ...({ type: 'string', enum: strategies, default: 'dynamic' } as const),
+    description: 'which rule of SDAR',
+  },
+  steps: {
+    ...({ type: 'integer', minimum: 1 } as const),
+    description: 'of a whole block, which share out its positions; one per position',
+  },
+  tau: share(0.85, 'dynamic: the confidence that must be exceeded'),
+  epsilon: {
+    ...({ type: 'number', default: 0.35, minimum: 0 } as const),
+    description: 'entropyBounded: what the sum of entropies must stay below, nats',
+  },
+} as const;
+
 /**
  * SDAR's strategies. k_s is the share of step s: ⌊B / steps⌋ of the B positions of the block, known
  * ones included, and one more in each of the first (B mod steps) steps.
@@ -37,10 +54,7 @@ export function sdar(options: SdarOptions = {}): Decoder {
   const name = 'sdar()';
   const strategy = oneOf(`${name}: strategy`, options.strategy ?? 'dynamic', strategies);
   knownKeys(`${name}, strategy ${strategy}`, options, ['strategy', ...own[strategy]]);
-  const given = options.steps;
-  if (given !== undefined) integer(`${name}: steps`, given, { min: 1 });
-  const tau = number(`${name}: tau`, options.tau ?? 0.85, { min: 0, max: 1 });
-  const epsilon = number(`${name}: epsilon`, options.epsilon ?? 0.35, { min: 0 });
+  const { steps: given, tau, epsilon } = readFields(name, sdarFields, options);
   const decoder: Decoder = () => (state) => {
     const share = shareOf(state, given);
     const decision: Record<typeof strategy, () => Decision> = {

@@ -1,5 +1,5 @@
-import { boolean, integer, knownKeys, number, oneOf } from '../validate.js';
 import type { CommitRule } from '../types.js';
+import { readFields, share, statisticsField } from './fields.js';
 import { named } from './named.js';
 import type { Decoder } from './policy.js';
 
@@ -17,6 +17,16 @@ export interface ThresholdOptions {
   statistics?: 'model' | 'sampled';
 }
 
+export const thresholdFields = {
+  tau: share(0.9, 'confidence that suffices'),
+  strict: { type: 'boolean', default: false, description: 'more than tau instead of at least' },
+  min: {
+    ...({ type: 'integer', default: 1, minimum: 1 } as const),
+    description: 'so many of the surest are committed in any case',
+  },
+  statistics: statisticsField,
+} as const;
+
 /**
  * Commits every proposal of the active block with p ≥ tau, and the best one in any case.
  * Source: Fast-dLLM (arXiv 2505.22618), `threshold`, tau 0.9. With `strict: true` and
@@ -24,16 +34,21 @@ export interface ThresholdOptions {
  * (tau 0.85), one step per block position.
  */
 export function threshold(options: ThresholdOptions = {}): Decoder {
-  const name = 'threshold()';
-  knownKeys(name, options, ['tau', 'strict', 'min', 'statistics']);
-  const tau = number(`${name}: tau`, options.tau ?? 0.9, { min: 0, max: 1 });
-  const strict = boolean(`${name}: strict`, options.strict ?? false);
-  const min = integer(`${name}: min`, options.min ?? 1, { min: 1 });
-  const choices = ['model', 'sampled'] as const;
-  const statistics = oneOf(`${name}: statistics`, options.statistics ?? 'model', choices);
+  const { tau, strict, min, statistics } = readFields('threshold()', thresholdFields, options);
   const commit: CommitRule = { select: { kind: 'threshold', tau, strict, min } };
   return named('threshold', options, () => () => ({ request: { statistics }, commit }));
 }
+
+export const factorFields = {
+  factor: {
+    ...({ type: 'number', default: 1, minimum: 0 } as const),
+    description: 'more commits more tokens in a step',
+  },
+  literal: {
+    ...({ type: 'boolean', default: false } as const),
+    description: 'as the original code: the last proposal too when it alone fails',
+  },
+} as const;
 
 /**
  * Commits the longest run of best proposals in which the n-th satisfies (n + 1)(1 − p_n) ≤ factor,
@@ -43,10 +58,7 @@ export function threshold(options: ThresholdOptions = {}): Decoder {
  *   the last proposal when it alone fails
  */
 export function factor(options: { factor?: number; literal?: boolean } = {}): Decoder {
-  const name = 'factor()';
-  knownKeys(name, options, ['factor', 'literal']);
-  const value = number(`${name}: factor`, options.factor ?? 1, { min: 0 });
-  const literal = boolean(`${name}: literal`, options.literal ?? false);
+  const { factor: value, literal } = readFields('factor()', factorFields, options);
   const commit: CommitRule = { select: { kind: 'factor', factor: value, literal } };
   return named('factor', options, () => () => ({ commit }));
 }
@@ -60,6 +72,20 @@ export interface EntropyBoundOptions {
   proxy?: 'negEntropy' | 'probability' | 'margin';
 }
 
+export const entropyBoundFields = {
+  gamma: {
+    ...({ type: 'number', default: 0.1, minimum: 0 } as const),
+    description: 'bound on the joint entropy of a step: more commits more',
+  },
+  unit: { type: 'string', enum: ['nats', 'bits'], default: 'nats', description: 'of gamma' },
+  proxy: {
+    type: 'string',
+    enum: ['negEntropy', 'probability', 'margin'],
+    default: 'negEntropy',
+    description: 'what estimates how wrong a proposal may be',
+  },
+} as const;
+
 /**
  * Commits the proposals of lowest entropy as long as Σ H − max H ≤ gamma: a bound on how much the
  * tokens committed together may depend on each other. At least one.
@@ -67,13 +93,9 @@ export interface EntropyBoundOptions {
  * SGLang, diffusers); the other two proxies are named by the paper only.
  */
 export function entropyBound(options: EntropyBoundOptions = {}): Decoder {
-  const name = 'entropyBound()';
-  knownKeys(name, options, ['gamma', 'unit', 'proxy']);
-  const unit = oneOf(`${name}: unit`, options.unit ?? 'nats', ['nats', 'bits']);
-  const given = number(`${name}: gamma`, options.gamma ?? 0.1, { min: 0 });
-  const gamma = unit === 'bits' ? given * Math.LN2 : given;
-  const proxies = ['negEntropy', 'probability', 'margin'] as const;
-  const score = oneOf(`${name}: proxy`, options.proxy ?? 'negEntropy', proxies);
+  const given = readFields('entropyBound()', entropyBoundFields, options);
+  const { unit, proxy: score } = given;
+  const gamma = unit === 'bits' ? given.gamma * Math.LN2 : given.gamma;
   const commit: CommitRule = { score, select: { kind: 'entropyBound', gamma } };
   return named('entropyBound', options, () => () => ({ commit }));
 }

@@ -1,5 +1,6 @@
-import { integer, knownKeys, number } from '../validate.js';
+import { integer } from '../validate.js';
 import type { StepResult } from '../types.js';
+import { readFields, share } from './fields.js';
 import { named } from './named.js';
 import type { Change, Decoder, RunFacts, StepState } from './policy.js';
 
@@ -14,6 +15,20 @@ export interface WinoOptions {
   least?: number;
   most?: number;
 }
+
+export const winoFields = {
+  draft: share(0.6, 'drafts what is surer than this'),
+  verify: share(0.9, 'takes back what, left out, is less probable than this'),
+  share: share(0.7, "largest share of the block's masks that a step drafts"),
+  least: {
+    ...({ type: 'integer', default: 5, minimum: 1 } as const),
+    description: 'a step may always draft so many',
+  },
+  most: {
+    ...({ type: 'integer', minimum: 1 } as const),
+    description: 'and never more than so many; 20, or least if that is more',
+  },
+} as const;
 
 /** What the original begins with in place of the number of drafts of the step before. */
 const firstAccepts = 30;
@@ -34,11 +49,7 @@ const firstAccepts = 30;
  */
 export function wino(options: WinoOptions = {}): Decoder {
   const name = 'wino()';
-  knownKeys(name, options, ['draft', 'verify', 'share', 'least', 'most']);
-  const draft = number(`${name}: draft`, options.draft ?? 0.6, { min: 0, max: 1 });
-  const verify = number(`${name}: verify`, options.verify ?? 0.9, { min: 0, max: 1 });
-  const share = number(`${name}: share`, options.share ?? 0.7, { min: 0, max: 1 });
-  const least = integer(`${name}: least`, options.least ?? 5, { min: 1 });
+  const { draft, verify, least, ...given } = readFields(name, winoFields, options);
   const most = integer(`${name}: most`, options.most ?? Math.max(20, least), { min: least });
   const decoder: Decoder = (run) => {
     let accepted = { block: -1, count: firstAccepts };
@@ -48,7 +59,7 @@ export function wino(options: WinoOptions = {}): Decoder {
       const probe = Int32Array.from(new Set(shadow.map((position) => canvas[position])));
       const choose = (report: StepResult): Change[] => {
         const before = accepted.block === block ? accepted.count : firstAccepts;
-        const limit = Math.min(Math.max(Math.trunc(share * masked.length), least), most);
+        const limit = Math.min(Math.max(Math.trunc(given.share * masked.length), least), most);
         const masks = report.position.length - shadow.length;
         const drafted = draftFrom(report, masks, draft, limit);
         accepted = { block, count: drafted.length };

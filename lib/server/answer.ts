@@ -42,7 +42,7 @@ export interface AnswerStats {
 export interface Answered {
   prompt: Int32Array;
   finish: 'stop' | 'length' | 'tool_calls';
-  /** Undefined if a stop string ended the run early, and of what was written by a schema. */
+  /** Undefined if a stop string or a `pause` ended the run early, and of what a schema wrote. */
   result?: GenerationResult;
   /** Tokens of a prediction that were kept, and that were not. */
   draft?: { accepted: number; rejected: number };

@@ -4,6 +4,7 @@ import type { Generation, GenerationResult } from '../generation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Seen } from './observe.js';
 import type { LacunaFields } from './request.js';
+import type { Measure } from './steering.js';
 
 /** Where frames go; an `EventStream`, for one. */
 export interface FrameSink {
@@ -45,10 +46,18 @@ export class CanvasChannel {
     this.#chunk = chunk;
   }
 
-  start({ prompt, policies }: Generation, length: number): void {
+  start({ prompt, policies, shape }: Generation): void {
     this.#prompt = prompt.length;
+    const { initial, mask, ends, blocks } = shape;
+    const fixed = initial.flatMap((token, i) =>
+      token === mask ? [] : [[i, token, this.#text(token)]],
+    );
     const names = JSON.parse(JSON.stringify(policies, namesOnly)) as object;
-    this.#offer(() => ({ kind: 'start', length, prompt: prompt.length, policies: names }));
+    const length = Math.min(shape.maxTokens, initial.length);
+    this.#offer(() => ({
+      ...{ kind: 'start', length, prompt: prompt.length, blocks, mask, ends },
+      ...{ fixed, policies: names },
+    }));
   }
 
   step(frame: Frame): void {
@@ -61,7 +70,10 @@ export class CanvasChannel {
       return;
     }
     const picture =
-      canvas === 'full' || this.#missing > 0 || frame.step - this.#lastPicture >= keyframeEvery;
+      canvas === 'full' ||
+      frame.trace.splices !== undefined || // what they put in has no text in a step
+      this.#missing > 0 ||
+      frame.step - this.#lastPicture >= keyframeEvery;
     // Between frames changes would be lost, so that only whole pictures can be left out.
     const wanted = canvas === 'delta' ? this.#missing === 0 : frame.step % every === 0;
     if (canvas === 'delta' && wanted) this.#offer(() => this.#changes(frame));
@@ -102,6 +114,7 @@ export class CanvasChannel {
         splices: trace.splices.map((splice) => ({ ...splice, at: at(splice.at) })),
       }),
       confidence: this.#confidence(frame),
+      ...this.#measures(frame),
       ...(candidates > 0 && { candidates: this.#candidates(frame) }),
     };
   }
@@ -112,7 +125,8 @@ export class CanvasChannel {
     const text = tokens.map((token, i) => (masked.has(i) ? null : this.#text(token)));
     const { step, block, remaining, stable } = frame;
     const state = { kind: 'keyframe', step, block, remaining, stable };
-    return { ...state, tokens, text, confidence: this.#confidence(frame) };
+    const confidence = this.#confidence(frame);
+    return { ...state, tokens, text, confidence, ...this.#measures(frame) };
   }
 
   /** (answer) One byte a position, in base64: 255 is sure. Of known tokens, when they were committed. */
@@ -126,8 +140,23 @@ export class CanvasChannel {
     return Buffer.from(bytes).toString('base64');
   }
 
-  #candidates({ masked }: Frame): unknown[] {
-    return Array.from(masked)
+  /** As bytes, like the confidence: 255 is a margin of 1, and the entropy of knowing nothing. */
+  #measures({ tokens }: Frame): Partial<Record<Measure, string>> {
+    const scale = { margin: 1, entropy: 1 / Math.log(this.#tokenizer.vocabularySize) };
+    const bytesOf = (measure: Measure) =>
+      Uint8Array.from(tokens, (_, i) => {
+        const value = this.#seen.get(i + this.#prompt)?.[measure] ?? 0;
+        return Math.round(255 * Math.min(1, Math.max(0, value * scale[measure])));
+      });
+    return Object.fromEntries(
+      this.#fields.measures.map((name) => [name, Buffer.from(bytesOf(name)).toString('base64')]),
+    );
+  }
+
+  /** Of positions that were masked before the step. */
+  #candidates({ masked, committed }: Frame): unknown[] {
+    return [...masked, ...committed]
+      .sort((a, b) => a - b)
       .map((i) => [i, this.#seen.get(i + this.#prompt)?.top ?? []] as const)
       .filter(([, top]) => top.length > 0)
       .map(([i, top]) => [

@@ -21,6 +21,7 @@ import {
 import { respond } from './respond.js';
 import { chat, completion } from './shape.js';
 import { steered } from './steer.js';
+import { mostTokens } from './steering.js';
 import { knowsTools, toolsAsText, toolsOf } from './tools.js';
 import { predictionOf } from './work/draft.js';
 
@@ -46,6 +47,8 @@ export async function chatOf(
   const { info } = engine.model;
   const wanted = wantedOf(body, chatFields, limits, canvas);
   wanted.logprobs = chatLogprobs(body, limits);
+  const { template } = wanted.lacuna;
+  if (template) invalid('lacuna.template', template, 'left out here; /v1/completions takes one');
   const format = formatOf(body.response_format, limits);
   wanted.json = format?.node;
   wanted.tools = toolsOf(body, limits);
@@ -98,6 +101,15 @@ export async function completions(body: Body, context: Context): Promise<Respons
   };
   const suffix = optional('suffix', body.suffix, string) ?? '';
   if (!noSuffix.includes(suffix)) wanted.suffix = await encoded('suffix', suffix, false);
+  const { template } = wanted.lacuna;
+  if (template) {
+    if (wanted.suffix) invalid('suffix', suffix, 'left out with lacuna.template');
+    for (const part of template) {
+      if (typeof part === 'string')
+        await refuseLongText('lacuna.template', tokenizer, part, engine.most);
+    }
+    wanted.maxTokens = mostTokens(template, tokenizer);
+  }
   const prompts: Int32Array[] = [];
   for (const prompt of promptsOf(body.prompt, info.vocabulary, limits)) {
     const text = typeof prompt === 'string';

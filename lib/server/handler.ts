@@ -14,6 +14,8 @@ import { errorResponse, HttpError, httpError } from './errors.js';
 import { guard, type GuardOptions } from './guard.js';
 import { limitsOf, type Limits } from './limits.js';
 import { Metrics } from './metrics.js';
+import { policiesOf } from './policies.js';
+import { studioFiles } from './studio.js';
 
 export interface HandlerOptions extends GuardOptions {
   model: Model;
@@ -22,6 +24,8 @@ export interface HandlerOptions extends GuardOptions {
   /** Of every request that does not say otherwise. Default: `{ preset: 'fast' }`. */
   defaults?: GenerateOptions;
   limits?: Partial<Limits>;
+  /** Serve the studio at `/`. Default true. */
+  studio?: boolean;
   /** Called for errors that clients are told nothing of. */
   onError?: (error: unknown) => void;
 }
@@ -67,13 +71,15 @@ export function createHandler(options: HandlerOptions): Handler {
   });
   const metrics: Metrics = new Metrics(engine);
   const check = guard(options);
+  const files = options.studio === false ? undefined : studioFiles();
   const fingerprint = fingerprintOf(model);
   const active = new Set<Context>();
   let draining = false;
 
-  const gets: Record<string, () => Response | Promise<Response>> = {
+  const gets: Record<string, (request: Request) => Response | Promise<Response>> = {
     '/v1/models': () => Response.json({ object: 'list', data: [modelCard(engine)] }),
     [`/v1/models/${id}`]: () => Response.json(modelCard(engine)),
+    '/lacuna/v1/policies': () => Response.json(policiesOf(engine)),
     '/healthz': () => Response.json({ status: 'ok' }),
     '/readyz': () => ready(engine, limits, draining),
     '/v2/health/live': () => Response.json({ live: true }),
@@ -112,12 +118,13 @@ export function createHandler(options: HandlerOptions): Handler {
   const route = async (request: Request, headers: Record<string, string>): Promise<Response> => {
     const { pathname } = new URL(request.url);
     if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers });
-    const [get, endpoint] = [lookUp(gets, pathname), lookUp(posts, pathname)];
+    const get = lookUp(gets, pathname) ?? files?.get(pathname);
+    const endpoint = lookUp(posts, pathname);
     if (request.method === 'POST') {
       if (endpoint !== undefined) return post(request, endpoint, headers);
       if (get !== undefined) throw new HttpError(405, `${pathname} is for GET`);
     } else {
-      if (get !== undefined) return get();
+      if (get !== undefined) return get(request);
       if (endpoint !== undefined) throw new HttpError(405, `${pathname} is for POST`);
     }
     throw new HttpError(404, 'there is nothing at this path', { code: 'unknown_path' });

@@ -28,6 +28,8 @@ export const defaultLimits = {
   /** Most probable tokens reported for each. */
   topLogprobs: 20,
   messages: 1024,
+  /** Texts and holes of a template. */
+  segments: 256,
   /** Schemas: parts, levels, bytes of JSON. */
   schemaNodes: 2000,
   schemaDepth: 32,

@@ -7,6 +7,7 @@ import { HttpError } from './errors.js';
 import { schemaDefaults } from './format.js';
 import type { Engine } from './engine.js';
 import type { Limits } from './limits.js';
+import { steeringKeys, steeringOf, type Steering } from './steering.js';
 import { masksBehind } from '../schema/desk.js';
 import type { Tools } from './tools.js';
 
@@ -15,7 +16,7 @@ export type Body = Record<string, unknown>;
 export const canvasModes = ['off', 'text', 'delta', 'full'] as const;
 
 /** The namespaced object `lacuna` of a request. */
-export interface LacunaFields {
+export interface LacunaFields extends Steering {
   preset?: PresetName;
   canvas: (typeof canvasModes)[number];
   /** A canvas frame every so many steps. */
@@ -107,7 +108,7 @@ export function wantedOf(
     ),
     topK: optional('top_k', body.top_k, (name, value) => integer(name, value, { min: 1 })),
     seed: optional('seed', body.seed, (name, value) => integer(name, value, { min: 0 })),
-    ...{ preset, steps },
+    ...{ preset, steps, ...lacuna.policies },
   };
   const length = maxTokens ?? usualTokens;
   if (steps !== undefined && steps > limits.stepsPerToken * length) {
@@ -130,11 +131,12 @@ export function wantedOf(
 
 function lacunaOf(value: unknown, limits: Limits, header: string | null): LacunaFields {
   const fields = object('lacuna', value ?? undefined);
-  const names = ['preset', 'canvas', 'every', 'candidates', 'steps', 'strict'];
+  const names = ['preset', 'canvas', 'every', 'candidates', 'steps', 'strict', ...steeringKeys];
   for (const key of Object.keys(fields)) {
     if (!names.includes(key)) invalid('lacuna', value, `an object of ${names.join(', ')}`);
   }
   return {
+    ...steeringOf(fields, limits),
     ...given({
       preset: optional('lacuna.preset', fields.preset, (name, preset) =>
         oneOf(name, preset, presetNames),

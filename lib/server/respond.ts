@@ -198,7 +198,7 @@ class ChoiceStream {
         if (wanted.lacuna.canvas === 'off') return;
         const wrap = (lacuna: object) => chunk([this.#choice(shape.empty)], { lacuna });
         this.#channel = new CanvasChannel(wanted.lacuna, tokenizer, events, seen, wrap);
-        this.#channel.start(run, run.shape.maxTokens);
+        this.#channel.start(run);
       },
       frame: (frame) => this.#channel?.step(frame),
       text: (text, tokens) => {

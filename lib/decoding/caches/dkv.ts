@@ -1,7 +1,14 @@
-import { integer, knownKeys } from '../../validate.js';
+import { readFields } from '../fields.js';
 import { named } from '../named.js';
 import type { CachePlan } from '../policy.js';
 import { sourceRow, union, where } from './rows.js';
+
+export const dkvFields = {
+  refresh: {
+    ...({ type: 'integer', default: 8, minimum: 1 } as const),
+    description: 'every n-th forward of a block is a full one',
+  },
+} as const;
 
 /**
  * dKV-Cache: keys and values of a token change most when it is committed, so a row is cached one
@@ -16,8 +23,7 @@ import { sourceRow, union, where } from './rows.js';
  * @param options `refresh` default 8
  */
 export function dkvCache(options: { refresh?: number } = {}): CachePlan {
-  knownKeys('dkvCache()', options, ['refresh']);
-  const refresh = integer('dkvCache(): refresh', options.refresh ?? 8, { min: 1 });
+  const { refresh } = readFields('dkvCache()', dkvFields, options);
   return named('dkvCache', options, (run) => ({ blockForwards, canvas, changed, masked }) => {
     if (blockForwards <= 1 || blockForwards % refresh === 0) return {};
     const masks = where(canvas.length, (position) => canvas[position] === run.tokens.mask);

@@ -1,4 +1,4 @@
-import { integer, knownKeys, number } from '../../validate.js';
+import { readFields, share } from '../fields.js';
 import type { Range } from '../../types.js';
 import { named } from '../named.js';
 import type { CachePlan, StepState } from '../policy.js';
@@ -12,6 +12,18 @@ export interface DllmCacheOptions {
   /** Share of the answer's rows that the forwards in between compute, 0 … 1. Default 0.25. */
   ratio?: number;
 }
+
+export const dllmFields = {
+  prompt: {
+    ...({ type: 'integer', default: 50, minimum: 1 } as const),
+    description: 'the rows of the prompt are computed every so many forwards',
+  },
+  response: {
+    ...({ type: 'integer', default: 7, minimum: 1 } as const),
+    description: 'those of the answer',
+  },
+  ratio: share(0.25, "share of the answer's rows that the forwards in between compute"),
+} as const;
 
 /**
  * dLLM-Cache: the prompt is computed anew rarely, the answer often, and in between only the
@@ -33,11 +45,7 @@ export interface DllmCacheOptions {
  * GSM8K.
  */
 export function dllmCache(options: DllmCacheOptions = {}): CachePlan {
-  const name = 'dllmCache()';
-  knownKeys(name, options, ['prompt', 'response', 'ratio']);
-  const prompt = integer(`${name}: prompt`, options.prompt ?? 50, { min: 1 });
-  const response = integer(`${name}: response`, options.response ?? 7, { min: 1 });
-  const ratio = number(`${name}: ratio`, options.ratio ?? 0.25, { min: 0, max: 1 });
+  const { prompt, response, ratio } = readFields('dllmCache()', dllmFields, options);
   return named(
     'dllmCache',
     options,
@@ -67,8 +75,8 @@ export function dllmCache(options: DllmCacheOptions = {}): CachePlan {
           masked.map((position) => sourceRow(run, position)),
         );
         if (anew || forwards % response === 0) return union(length, part, needed, answer);
-        const share = Math.floor(ratio * (length - run.prompt));
-        return union(length, part, needed, mostDrifted(drift, needed, answer, share));
+        const count = Math.floor(ratio * (length - run.prompt));
+        return union(length, part, needed, mostDrifted(drift, needed, answer, count));
       };
       return (state) => {
         if (last?.step !== state.step) {

@@ -1,7 +1,7 @@
-import { integer, knownKeys } from '../../validate.js';
+import { readFields } from '../fields.js';
 import { named } from '../named.js';
 import type { CachePlan } from '../policy.js';
-import { refreshing, refreshKeys, type RefreshOptions } from './refresh.js';
+import { refreshFields, refreshing, type RefreshOptions } from './refresh.js';
 import { sourceRow } from './rows.js';
 
 export interface DualCacheOptions extends RefreshOptions {
@@ -12,6 +12,14 @@ export interface DualCacheOptions extends RefreshOptions {
   around?: number;
 }
 
+export const dualFields = {
+  ...refreshFields,
+  around: {
+    ...({ type: 'integer', default: 0, minimum: 0 } as const),
+    description: 'rows on either side of the block that are computed with it',
+  },
+} as const;
+
 /**
  * A full forward when a block begins, which also commits; then only the rows of the block, and
  * `around` it. Approximated: all other rows stay as they were at the last full forward, those
@@ -20,9 +28,8 @@ export interface DualCacheOptions extends RefreshOptions {
  * (arXiv 2510.08666), `VicinityCacheDiffusionLLM`.
  */
 export function dualCache(options: DualCacheOptions = {}): CachePlan {
-  knownKeys('dualCache()', options, [...refreshKeys, 'around']);
-  const due = refreshing('dualCache()', options);
-  const around = integer('dualCache(): around', options.around ?? 0, { min: 0 });
+  const { around, ...rest } = readFields('dualCache()', dualFields, options);
+  const due = refreshing(rest);
   return named('dualCache', options, (run) => (state) => {
     if (due(state)) return {};
     const { canvas, range } = state;

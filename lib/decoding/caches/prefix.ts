@@ -1,7 +1,7 @@
-import { knownKeys } from '../../validate.js';
+import { readFields } from '../fields.js';
 import { named } from '../named.js';
 import type { CachePlan } from '../policy.js';
-import { refreshing, refreshKeys, type RefreshOptions } from './refresh.js';
+import { refreshFields, refreshing, type RefreshOptions } from './refresh.js';
 import { sourceRow } from './rows.js';
 
 /**
@@ -11,8 +11,7 @@ import { sourceRow } from './rows.js';
  * Source: Fast-dLLM (arXiv 2505.22618), `generate_with_prefix_cache`, which has no `refresh`.
  */
 export function prefixCache(options: RefreshOptions = {}): CachePlan {
-  knownKeys('prefixCache()', options, refreshKeys);
-  const due = refreshing('prefixCache()', options);
+  const due = refreshing(readFields('prefixCache()', refreshFields, options));
   return named('prefixCache', options, (run) => (state) => {
     if (due(state)) return {};
     return { rows: { start: sourceRow(run, state.range.start), end: state.canvas.length } };

@@ -1,5 +1,4 @@
 /** When a cache computes every row anew. */
-import { integer } from '../../validate.js';
 import type { StepState } from '../policy.js';
 
 export interface RefreshOptions {
@@ -12,15 +11,25 @@ export interface RefreshOptions {
   warmUp?: number;
 }
 
+export const refreshFields = {
+  refresh: {
+    ...({ type: 'integer', minimum: 1 } as const),
+    description: 'every n-th forward of a block is a full one; only the first',
+  },
+  warmUp: {
+    ...({ type: 'integer', default: 0, minimum: 0 } as const),
+    description: 'so many first forwards of the run are full ones',
+  },
+} as const;
+
 /** Whether a forward is to be a full one. */
-export function refreshing(
-  name: string,
-  { refresh, warmUp = 0 }: RefreshOptions,
-): (state: StepState) => boolean {
-  if (refresh !== undefined) integer(`${name}: refresh`, refresh, { min: 1 });
-  integer(`${name}: warmUp`, warmUp, { min: 0 });
+export function refreshing({
+  refresh,
+  warmUp,
+}: {
+  refresh: number | undefined;
+  warmUp: number;
+}): (state: StepState) => boolean {
   return ({ blockForwards, forwards }) =>
     forwards < warmUp || blockForwards % (refresh ?? Infinity) === 0;
 }
-
-export const refreshKeys = ['refresh', 'warmUp'];

@@ -27,10 +27,15 @@ export interface TextOptions {
   drafted?: ReadonlyMap<number, number>;
 }
 
-/** What follows the prompt, or stands between it and a suffix. */
+/** What follows the prompt, or stands between it and a suffix, or fills holes. */
 export function textWork(job: Job): Promise<Outcome> {
   const { wanted, engine, prompt, maxTokens } = job;
   const { stop, suffix } = wanted;
+  const { template } = wanted.lacuna;
+  if (template !== undefined) {
+    const options = engine.holeSettings(wanted.options); // its length is its own
+    return writeText(job, { prompt, segments: template }, { options, stop });
+  }
   if (suffix === undefined) {
     const options = { ...engine.settings(wanted.options), maxTokens };
     return writeText(job, prompt, { options, stop });
@@ -43,7 +48,10 @@ export function textWork(job: Job): Promise<Outcome> {
 export function writeText(job: Job, prompt: Prompt, how: TextOptions): Promise<Written> {
   const { model, wanted, signal, seed, watch } = job;
   const looks = watch !== undefined || (wanted.logprobs ?? 0) > 0;
-  const { refinement, seen } = observer(Math.max(watch ?? 0, wanted.logprobs ?? 0));
+  const { refinement, seen } = observer(
+    Math.max(watch ?? 0, wanted.logprobs ?? 0),
+    wanted.lacuna.ahead,
+  );
   const refine = [...refinements(how.options.refine), ...(looks ? [refinement] : [])];
   const run = generate(model, prompt, {
     ...how.options,
@@ -82,6 +90,8 @@ async function follow(
     return piece.stopped !== undefined;
   };
 
+  const { pause = Infinity } = wanted.lacuna;
+  let paused = false;
   for await (const frame of run) {
     ({ forwards } = frame);
     if (forwards > 0) firstForward ??= performance.now();
@@ -96,21 +106,26 @@ async function follow(
       stopped ??= stopToken;
       break;
     }
+    paused = frame.step + 1 >= pause && frame.remaining > 0;
+    if (paused) break;
   }
-  const result = stopped === undefined ? await run.result : undefined;
-  if (result !== undefined) push(answerOf(result), true);
-  const finish = stopped !== undefined || endsItself(result!) ? 'stop' : 'length';
+  const result = stopped === undefined && !paused ? await run.result : undefined;
+  if (result !== undefined) push(answerOf(result, behind), true);
+  const itself = result !== undefined && endsItself(result, behind);
+  const finish = stopped !== undefined || itself ? 'stop' : 'length';
   const counts = { forwards, slots, tokens: text.tokens, firstForward };
   return { finish, result, ...counts, text: whole, ids, stopped };
 }
 
 /** Of an answer with a suffix, what stands before it. */
-function answerOf({ tokens, holes }: GenerationResult): Int32Array {
-  return holes.length > 0 ? holes[0].tokens : tokens;
+function answerOf({ tokens, holes }: GenerationResult, behind: number): Int32Array {
+  return behind > 0 ? holes[0].tokens : tokens;
 }
 
-function endsItself({ finishReason, holes }: GenerationResult): boolean {
-  return holes.length > 0 ? holes[0].ended === 'eos' : finishReason === 'eos';
+/** Or a template that has no gap left. */
+function endsItself({ finishReason, holes }: GenerationResult, behind: number): boolean {
+  if (behind > 0) return holes[0].ended === 'eos';
+  return finishReason === 'eos' || finishReason === 'filled';
 }
 
 /** When each token of the answer was committed, and how sure the model was then. */

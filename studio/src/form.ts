@@ -1,0 +1,149 @@
+/** What the run panel holds, and the request that it means. */
+import { computed, signal } from '@preact/signals';
+import type { Catalogue, Role } from './client.js';
+import type { Policy, RunRequest } from './frames.js';
+
+export const tabs = ['complete', 'chat', 'fill', 'json'] as const;
+export type Tab = (typeof tabs)[number];
+export const tabNames: Record<Tab, string> = {
+  complete: 'Complete',
+  chat: 'Chat',
+  fill: 'Fill',
+  json: 'JSON',
+};
+
+export const catalogue = signal<Catalogue | undefined>(undefined);
+export const tab = signal<Tab>('complete');
+export const texts = signal<
+  Record<'complete' | 'chat' | 'system' | 'fill' | 'json' | 'schema', string>
+>({
+  complete: 'ROMEO:\n',
+  chat: 'Why is the sky blue?',
+  system: '',
+  fill: 'ROMEO:\nMy lord, ⟦6⟧ the crown\n⟦4⟧ of England.\n',
+  json: 'Juliet is thirteen and lives in Verona.\n',
+  schema: JSON.stringify(
+    {
+      type: 'object',
+      properties: {
+        name: { enum: ['Juliet', 'Romeo', 'Nurse'] },
+        age: { type: 'integer', minimum: 0, maximum: 99 },
+        alive: { type: 'boolean' },
+      },
+      required: ['name', 'age', 'alive'],
+    },
+    null,
+    1,
+  ),
+});
+
+/** Options of a policy that differ from the library's defaults. */
+export type Chosen = { name: string; options: Record<string, number | boolean | string> };
+export const preset = signal('');
+export const chosen = signal<Partial<Record<Role, Chosen>>>({});
+export const numbers = signal<{
+  maxTokens: number;
+  temperature: number | undefined;
+  topP: number | undefined;
+  topK: number | undefined;
+  seed: number;
+}>({ maxTokens: 96, temperature: undefined, topP: undefined, topK: undefined, seed: 7 });
+/** Keep the seed for the next run. */
+export const locked = signal(true);
+
+/** What runs in a role if nothing is chosen: the preset's policy, else the server's. */
+export function usual(role: Role): Policy | string | undefined {
+  const { presets, defaults } = catalogue.value ?? {};
+  const named = preset.value || defaults?.preset;
+  return presets?.[named ?? '']?.[role] ?? defaults?.[role];
+}
+
+/** ⟦⟧ up to 16 tokens, ⟦8⟧ exactly 8, ⟦2-8⟧ from 2 to 8. */
+export function templateOf(text: string): (string | { min: number; max: number })[] {
+  const parts = text.split(/⟦(\d*(?:-\d+)?)⟧/);
+  return parts.flatMap((part, i): (string | { min: number; max: number })[] => {
+    if (i % 2 === 0) return part === '' ? [] : [part];
+    const [low, high] = part.split('-');
+    if (part === '') return [{ min: 1, max: 16 }];
+    const max = Math.max(1, Number(high ?? low));
+    return [{ min: Math.min(Number(low || 1), max), max }];
+  });
+}
+
+const given = <T extends object>(fields: T) =>
+  Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined && value !== ''),
+  );
+
+/** The run that the panel describes. */
+export const request = computed((): RunRequest => {
+  const { maxTokens, temperature, topP, topK, seed } = numbers.value;
+  const { complete, chat, system, fill, json, schema } = texts.value;
+  const lacuna = {
+    ...{ canvas: 'delta', measures: ['entropy', 'margin'], ahead: true, candidates: 5 },
+    ...given({ preset: preset.value, ...chosen.value }),
+  };
+  const common = {
+    ...given({ max_tokens: maxTokens, temperature, top_p: topP, top_k: topK, seed }),
+  };
+  if (tab.value === 'fill') {
+    const { max_tokens: _, ...others } = common;
+    const body = { prompt: '', ...others, lacuna: { ...lacuna, template: templateOf(fill) } };
+    return { path: '/v1/completions', body };
+  }
+  if (tab.value === 'complete') {
+    return { path: '/v1/completions', body: { prompt: complete, ...common, lacuna } };
+  }
+  const content = tab.value === 'json' ? json : chat;
+  const messages = [
+    ...(system === '' || tab.value === 'json' ? [] : [{ role: 'system', content: system }]),
+    { role: 'user', content },
+  ];
+  const body = { messages, ...common, lacuna };
+  if (tab.value === 'chat') return { path: '/v1/chat/completions', body };
+  const json_schema = { name: 'answer', schema: parsed(schema) };
+  const response_format = { type: 'json_schema', json_schema };
+  return { path: '/v1/chat/completions', body: { ...body, response_format } };
+});
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // the server says what is wrong with it
+  }
+}
+
+/** Fills the panel from a run that was opened. */
+export function take({ path, body }: RunRequest): void {
+  const lacuna = body.lacuna ?? {};
+  const now = { ...texts.value };
+  if (Array.isArray(lacuna.template)) {
+    tab.value = 'fill';
+    now.fill = (lacuna.template as (string | { min: number; max: number })[])
+      .map((part) => {
+        if (typeof part === 'string') return part;
+        return part.min === part.max ? `⟦${part.max}⟧` : `⟦${part.min}-${part.max}⟧`;
+      })
+      .join('');
+  } else if (path === '/v1/completions') {
+    tab.value = 'complete';
+    if (typeof body.prompt === 'string') now.complete = body.prompt;
+  } else {
+    tab.value = body.response_format === undefined ? 'chat' : 'json';
+    const messages = (body.messages ?? []) as { role: string; content: string }[];
+    const user = messages.find(({ role }) => role === 'user')?.content ?? '';
+    now[tab.value] = user;
+  }
+  texts.value = now;
+  preset.value = typeof lacuna.preset === 'string' ? lacuna.preset : '';
+  const { decode, blocks, cache } = lacuna as Partial<Record<Role, Chosen>>;
+  chosen.value = given({ decode, blocks, cache });
+  numbers.value = {
+    maxTokens: (body.max_tokens as number) ?? numbers.value.maxTokens,
+    temperature: body.temperature as number | undefined,
+    topP: body.top_p as number | undefined,
+    topK: body.top_k as number | undefined,
+    seed: (body.seed as number) ?? 0,
+  };
+}

@@ -1,0 +1,108 @@
+/** What the server says of a canvas while it fills, and the file that keeps it. */
+
+/** Position in the answer, token id, its text, probability where the policy proposed it. */
+export type Entry = [at: number, token: number, text: string, p: number | null];
+export type Candidates = [at: number, top: [token: number, text: string, p: number][]];
+
+export interface Policy {
+  name: string;
+  options?: unknown;
+}
+
+export interface StartFrame {
+  kind: 'start';
+  /** Positions of the answer. */
+  length: number;
+  /** Tokens before it. */
+  prompt: number;
+  blocks: number;
+  mask: number;
+  /** Tokens that end the answer. */
+  ends: number[];
+  /** What is known at first. */
+  fixed: [at: number, token: number, text: string][];
+  policies: Record<string, Policy | Policy[]>;
+}
+
+interface Measured {
+  step: number;
+  block: number;
+  remaining: number;
+  /** Positions that nothing changes any more, from the first on. */
+  stable: number;
+  /** One byte a position, base64. */
+  confidence: string;
+  entropy?: string;
+  margin?: string;
+}
+
+export interface StepFrame extends Measured {
+  kind: 'step';
+  ms: number | null;
+  commits: Entry[];
+  edits?: Entry[];
+  remasks?: number[];
+  splices?: { at: number; remove: number; tokens: number[] }[];
+  candidates?: Candidates[];
+}
+
+export interface Keyframe extends Measured {
+  kind: 'keyframe';
+  tokens: number[];
+  text: (string | null)[];
+}
+
+export interface Stats {
+  forwards: number;
+  tokens: number;
+  tokensPerForward: number;
+  slots: number;
+  firstTextMs?: number;
+  wallMs: number;
+}
+
+export interface EndFrame {
+  kind: 'end';
+  finish?: string;
+  stats: Stats;
+}
+
+export type CanvasFrame = StartFrame | StepFrame | Keyframe | EndFrame;
+
+/** A request to the server: enough to make it again. */
+export interface RunRequest {
+  path: '/v1/completions' | '/v1/chat/completions';
+  body: {
+    lacuna?: Record<string, unknown>;
+    [key: string]: unknown;
+  };
+}
+
+/** A run as a file: `.lacuna.json`. */
+export interface Trace {
+  kind: 'lacuna-run';
+  v: 1;
+  title: string;
+  model: string;
+  request: RunRequest;
+  frames: CanvasFrame[];
+  text: string;
+}
+
+/** Throws an `Error` that says what is wrong. */
+export function parseTrace(json: string): Trace {
+  let value: Partial<Trace> | null;
+  try {
+    value = JSON.parse(json) as Partial<Trace> | null;
+  } catch {
+    throw new Error('this file is not JSON');
+  }
+  const whole =
+    value?.kind === 'lacuna-run' &&
+    value.v === 1 &&
+    Array.isArray(value.frames) &&
+    value.frames[0]?.kind === 'start' &&
+    typeof value.request?.body === 'object';
+  if (!whole) throw new Error('this file is not a run that the studio saved');
+  return value as Trace;
+}

@@ -1,0 +1,304 @@
+/** What to run: the text, the policy, the numbers. */
+import { useRef } from 'preact/hooks';
+import { roles, type Field, type Role } from './client.js';
+import {
+  catalogue,
+  chosen,
+  locked,
+  numbers,
+  preset,
+  tab,
+  tabNames,
+  tabs,
+  texts,
+  usual,
+} from './form.js';
+import { active } from './state.js';
+import { canStep, compare, run, step, stop } from './runs.js';
+
+function Tabs() {
+  const keys = (event: KeyboardEvent) => {
+    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (move === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    tab.value = tabs[(tabs.indexOf(tab.value) + move + tabs.length) % tabs.length];
+    document.getElementById(`tab-${tab.value}`)?.focus();
+  };
+  return (
+    <div class="tabs" role="tablist" aria-label="What to write" onKeyDown={keys}>
+      {tabs.map((name) => (
+        <button
+          key={name}
+          id={`tab-${name}`}
+          type="button"
+          role="tab"
+          aria-selected={tab.value === name}
+          aria-controls="tab-panel"
+          tabIndex={tab.value === name ? 0 : -1}
+          onClick={() => (tab.value = name)}
+        >
+          {tabNames[name]}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Text({
+  name,
+  label,
+  rows,
+}: {
+  name: keyof typeof texts.value;
+  label: string;
+  rows: number;
+}) {
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <textarea
+        name={name}
+        rows={rows}
+        spellcheck={false}
+        value={texts.value[name]}
+        onInput={(event) => (texts.value = { ...texts.value, [name]: event.currentTarget.value })}
+      />
+    </label>
+  );
+}
+
+function FillText() {
+  const box = useRef<HTMLDivElement>(null);
+  const hole = () => {
+    const area = box.current!.querySelector('textarea')!;
+    const { selectionStart, selectionEnd, value } = area;
+    const words = value.slice(selectionStart, selectionEnd);
+    // A token of English is some four characters.
+    const size = words === '' ? '' : String(Math.max(1, Math.round(words.length / 4)));
+    const fill = `${value.slice(0, selectionStart)}⟦${size}⟧${value.slice(selectionEnd)}`;
+    texts.value = { ...texts.value, fill };
+  };
+  const keys = (event: KeyboardEvent) => {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'e') {
+      event.preventDefault();
+      hole();
+    }
+  };
+  const done = active.value;
+  const accept = () => {
+    if (done) texts.value = { ...texts.value, fill: done.text.value };
+  };
+  return (
+    <div ref={box} onKeyDown={keys}>
+      <Text name="fill" label="Text with holes" rows={8} />
+      <div class="buttons">
+        <button type="button" onClick={hole} title="Ctrl+E: the selection becomes a hole">
+          Hole ⟦ ⟧
+        </button>
+        <button type="button" disabled={!done?.text.value} onClick={accept}>
+          Accept the fill
+        </button>
+      </div>
+      <p class="hint">⟦8⟧ has 8 tokens, ⟦2-8⟧ from 2 to 8, ⟦⟧ up to 16. All else stays as it is.</p>
+    </div>
+  );
+}
+
+function Option({ name, field, role }: { name: string; field: Field; role: Role }) {
+  const policy = chosen.value[role]!;
+  const value = policy.options[name] ?? field.default;
+  const set = (next: number | boolean | string | undefined) => {
+    const { [name]: _, ...others } = policy.options;
+    const options =
+      next === undefined || next === field.default ? others : { ...others, [name]: next };
+    chosen.value = { ...chosen.value, [role]: { ...policy, options } };
+  };
+  const number = (text: string) => set(text === '' ? undefined : Number(text));
+  return (
+    <label class="option" title={field.description}>
+      <span>{name}</span>
+      {field.type === 'boolean' ? (
+        <input
+          type="checkbox"
+          checked={value as boolean}
+          onChange={(event) => set(event.currentTarget.checked)}
+        />
+      ) : field.enum ? (
+        <select value={value as string} onChange={(event) => set(event.currentTarget.value)}>
+          {field.enum.map((one) => (
+            <option key={one}>{one}</option>
+          ))}
+        </select>
+      ) : (
+        <input
+          type="number"
+          min={field.minimum}
+          max={field.maximum}
+          step={field.type === 'integer' ? 1 : 'any'}
+          placeholder={field.default === undefined ? 'auto' : String(field.default)}
+          value={(policy.options[name] as number) ?? ''}
+          onInput={(event) => number(event.currentTarget.value)}
+        />
+      )}
+    </label>
+  );
+}
+
+const roleNames: Record<Role, string> = { decode: 'Decoder', blocks: 'Blocks', cache: 'Cache' };
+
+function Policy({ role }: { role: Role }) {
+  const list = catalogue.value?.[role] ?? {};
+  const policy = chosen.value[role];
+  const fact = usual(role);
+  const known = typeof fact === 'string' ? fact : (fact?.name ?? 'by the model');
+  const choose = (name: string) => {
+    const { [role]: _, ...others } = chosen.value;
+    chosen.value = name === '' ? others : { ...others, [role]: { name, options: {} } };
+  };
+  return (
+    <fieldset class="policy">
+      <label class="option">
+        <span>{roleNames[role]}</span>
+        <select
+          name={role}
+          value={policy?.name ?? ''}
+          onChange={(event) => choose(event.currentTarget.value)}
+        >
+          <option value="">({known})</option>
+          {Object.entries(list).map(([name, { description }]) => (
+            <option key={name} value={name} title={description}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      {policy && <p class="hint">{list[policy.name]?.description}</p>}
+      {policy &&
+        Object.entries(list[policy.name]?.properties ?? {}).map(([name, field]) => (
+          <Option key={`${policy.name}.${name}`} name={name} field={field} role={role} />
+        ))}
+    </fieldset>
+  );
+}
+
+type NumberName = keyof typeof numbers.value;
+
+function NumberField(props: {
+  name: NumberName;
+  label: string;
+  min: number;
+  max?: number;
+  whole?: boolean;
+  usual?: string;
+}) {
+  const value = numbers.value[props.name];
+  return (
+    <label class="option">
+      <span>{props.label}</span>
+      <input
+        type="number"
+        name={props.name}
+        min={props.min}
+        max={props.max}
+        step={props.whole ? 1 : 'any'}
+        placeholder={props.usual}
+        value={value ?? ''}
+        onInput={({ currentTarget: { value: text } }) =>
+          (numbers.value = {
+            ...numbers.value,
+            [props.name]: text === '' ? undefined : Number(text),
+          })
+        }
+      />
+    </label>
+  );
+}
+
+export function RunPanel() {
+  const lane = active.value;
+  const running = lane?.status.value === 'running';
+  const proposal = lane?.proposal.value;
+  const { presets = {}, defaults } = catalogue.value ?? {};
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void run();
+      }}
+    >
+      <Tabs />
+      <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`}>
+        {tab.value === 'complete' && <Text name="complete" label="Text to go on from" rows={6} />}
+        {tab.value === 'chat' && <Text name="chat" label="Message" rows={5} />}
+        {tab.value === 'chat' && <Text name="system" label="System" rows={2} />}
+        {tab.value === 'fill' && <FillText />}
+        {tab.value === 'json' && <Text name="json" label="Prompt" rows={3} />}
+        {tab.value === 'json' && <Text name="schema" label="JSON Schema" rows={10} />}
+      </div>
+      <label class="option">
+        <span>Preset</span>
+        <select
+          name="preset"
+          value={preset.value}
+          onChange={(event) => (preset.value = event.currentTarget.value)}
+        >
+          <option value="">(default{defaults?.preset ? `: ${defaults.preset}` : ''})</option>
+          {Object.entries(presets).map(([name, { about }]) => (
+            <option key={name} value={name} title={about}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      {preset.value && <p class="hint">{presets[preset.value]?.about}</p>}
+      {roles.map((role) => (
+        <Policy key={role} role={role} />
+      ))}
+      <div class="numbers">
+        <NumberField name="maxTokens" label="Tokens" min={1} max={8192} whole />
+        <NumberField
+          name="temperature"
+          label="Temperature"
+          min={0}
+          max={2}
+          usual={String(defaults?.temperature ?? 0)}
+        />
+        <NumberField name="topP" label="Top p" min={0} max={1} usual="1" />
+        <NumberField name="topK" label="Top k" min={1} whole usual="all" />
+        <NumberField name="seed" label="Seed" min={0} whole />
+        <label class="option">
+          <span>Keep seed</span>
+          <input
+            type="checkbox"
+            checked={locked.value}
+            onChange={(event) => (locked.value = event.currentTarget.checked)}
+          />
+        </label>
+      </div>
+      <div class="buttons main">
+        {running ? (
+          <button type="button" class="primary" onClick={stop}>
+            Stop <kbd>Esc</kbd>
+          </button>
+        ) : (
+          <button class="primary">
+            Run <kbd>Ctrl ↵</kbd>
+          </button>
+        )}
+        <button type="button" disabled={running || !canStep()} onClick={() => void step()}>
+          {proposal ? 'Apply' : 'Step'} <kbd>S</kbd>
+        </button>
+        <button type="button" disabled={running} onClick={() => void compare()}>
+          + Lane
+        </button>
+      </div>
+      {proposal && (
+        <p class="hint">
+          Outlined: what the policy would commit, {proposal.wanted.size} tokens. Click one to leave
+          it out, then apply.
+        </p>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,114 @@
+/** The canvas as the studio folds it is the canvas as the session had it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { embeddedDefaults } from '../../lib/cli/embedded.js';
+import { policyNamed } from '../../lib/decoding/catalogue.js';
+import { loadModel, type GenerateOptions, type Model } from '../../lib/index.js';
+import { createHandler } from '../../lib/server/index.js';
+import { cardOf, seriesOf, whatIf } from '../../studio/src/figures.js';
+import { blockOf, textOf, Timeline } from '../../studio/src/fold.js';
+import { parseTrace, type CanvasFrame } from '../../studio/src/frames.js';
+import { modelPath } from './chromium.js';
+
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel(modelPath, { device: 'cpu' });
+});
+afterAll(() => model.dispose());
+
+const prompt = 'ROMEO:\n';
+const { chat: _, ...defaults } = embeddedDefaults;
+
+async function framesOf(lacuna: object, more: object = {}): Promise<CanvasFrame[]> {
+  const handler = createHandler({ model, defaults: embeddedDefaults });
+  const watch = { canvas: 'delta', measures: ['entropy', 'margin'], ahead: true, ...lacuna };
+  const body = { prompt, max_tokens: 48, seed: 4, stream: true, lacuna: watch, ...more };
+  const headers = { host: 'localhost', 'content-type': 'application/json' };
+  const init = { method: 'POST', headers, body: JSON.stringify(body) };
+  const text = await (await handler(new Request('http://localhost/v1/completions', init))).text();
+  return text
+    .split('\n\n')
+    .filter((line) => line.startsWith('data: {'))
+    .flatMap((line) => (JSON.parse(line.slice(6)) as { lacuna?: CanvasFrame }).lacuna ?? []);
+}
+
+const policies: Record<string, { decode: { name: string; options?: object }; size: number }> = {
+  'one at a time': { decode: { name: 'lowConfidence' }, size: 8 },
+  'several at a time': { decode: { name: 'threshold', options: { tau: 0.3 } }, size: 16 },
+  'taken back': { decode: { name: 'wino', options: { draft: 0.3, verify: 0.5 } }, size: 48 },
+};
+
+describe.each(Object.entries(policies))('%s', (_name, { decode, size }) => {
+  const blocks = { name: 'blocks', options: { size } };
+  test('every canvas and its text', async () => {
+    const options: GenerateOptions = {
+      ...{ ...defaults, maxTokens: 48, seed: 4 },
+      decode: policyNamed('decode', 'decode', decode),
+      blocks: policyNamed('blocks', 'blocks', blocks),
+    };
+    const timeline = Timeline.of(await framesOf({ decode, blocks }));
+    let i = 1;
+    for await (const frame of model.generate(prompt, options)) {
+      const moment = timeline.moments[i++];
+      expect(moment.tokens).toEqual(frame.tokens);
+      expect(moment.remaining).toBe(frame.remaining);
+      expect(textOf(timeline, moment)).toBe(frame.text);
+      const changed = [...moment.marks].filter(([, mark]) => mark !== 'remask').map(([at]) => at);
+      expect(changed.sort((a, b) => a - b)).toEqual([...frame.committed]);
+      expect(blockOf(timeline, Math.max(...changed, 0))).toBeLessThanOrEqual(frame.block);
+    }
+    expect(timeline.moments).toHaveLength(i);
+    const { committed } = seriesOf(timeline);
+    const { remasks } = cardOf(timeline, 0);
+    const last = timeline.last!;
+    const fixed = last.tokens.length - last.remaining;
+    expect(committed.reduce((a, b) => a + b)).toBe(fixed + remasks);
+  });
+
+  test('the same from whole pictures alone, and after frames were lost', async () => {
+    const frames = await framesOf({ decode, blocks });
+    const full = await framesOf({ decode, blocks, canvas: 'full' });
+    const whole = Timeline.of(frames);
+    const pictures = Timeline.of(full);
+    const tokens = (timeline: Timeline) => timeline.moments.slice(1).map((m) => [...m.tokens]);
+    expect(tokens(pictures)).toEqual(tokens(whole));
+
+    const pictured = new Map(full.map((f) => ['step' in f ? f.step : -1, f] as const));
+    const lost = frames.flatMap((frame): CanvasFrame[] => {
+      if (frame.kind !== 'step' || frame.step < 5 || frame.step > 9) return [frame];
+      return frame.step === 9 ? [pictured.get(9)!] : [];
+    });
+    const patched = Timeline.of(lost);
+    expect([...patched.last!.tokens]).toEqual([...whole.last!.tokens]);
+    expect(textOf(patched, patched.last!)).toBe(textOf(whole, whole.last!));
+  });
+});
+
+test('holes that change their length', async () => {
+  const template = [
+    'ROMEO:\nMy',
+    { min: 1, max: 8, stop: ['a', 'e', 'i', ' '] },
+    ' the crown',
+    { min: 2, max: 2 },
+  ];
+  const frames = await framesOf({ template }, { max_tokens: undefined });
+  expect(frames.some((frame) => frame.kind === 'step' && frame.splices)).toBe(true);
+  const timeline = Timeline.of(frames);
+  for (const moment of timeline.moments) {
+    expect(moment.born).toHaveLength(moment.tokens.length);
+    expect(textOf(timeline, moment)).toMatch(/^ROMEO:\nMy.* the crown/s);
+  }
+  expect(textOf(timeline, timeline.last!)).not.toContain('░');
+});
+
+test('what if', async () => {
+  const timeline = Timeline.of(await framesOf({}));
+  const none = whatIf(timeline, 1.01);
+  expect(new Set(none)).toEqual(new Set([1])); // the best one in any case
+  const all = whatIf(timeline, 0);
+  expect(all[0]).toBe(8); // a block
+});
+
+test('files that are not runs', () => {
+  expect(() => parseTrace('{')).toThrow('not JSON');
+  expect(() => parseTrace('{"kind":"trace"}')).toThrow('not a run');
+});
