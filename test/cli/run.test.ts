@@ -118,7 +118,7 @@ test('demo in a pipe: scene, continuation, numbers, and a sudoku', () => {
   expect(code).toBe(0);
   expect(stdout.split(/\n\n/).length).toBeGreaterThan(2);
   expect(stderr.match(/tokens\/s/g)).toHaveLength(2);
-  expect(stdout).toMatch(/solved:\n\n(  [1-4]( [1-4]){3}\n){4}$/);
+  expect(stdout).toMatch(/solved:\n\n( {2}[1-4]( [1-4]){3}\n){4}$/);
   expect(stderr).toContain('Every row, column and box is right.');
 });
 

@@ -95,7 +95,7 @@ describe.skipIf(!ready)('pages of others', () => {
     const got = await page.evaluate(
       async ([to, init]) => {
         try {
-          const response = await fetch(to, init as RequestInit);
+          const response = await fetch(to, init);
           return `${response.type} ${response.status}`;
         } catch {
           return 'refused';
