@@ -104,10 +104,8 @@ export async function completions(body: Body, context: Context): Promise<Respons
   const { template } = wanted.lacuna;
   if (template) {
     if (wanted.suffix) invalid('suffix', suffix, 'left out with lacuna.template');
-    for (const part of template) {
-      if (typeof part === 'string')
-        await refuseLongText('lacuna.template', tokenizer, part, engine.most);
-    }
+    const text = template.filter((part) => typeof part === 'string').join('');
+    await refuseLongText('lacuna.template', tokenizer, text, engine.most);
     wanted.maxTokens = mostTokens(template, tokenizer);
   }
   const prompts: Int32Array[] = [];

@@ -79,8 +79,10 @@ function startOf(start: unknown, fixed: unknown, limits: Limits): LengthPlan {
   if (tokens.length > limits.canvas) {
     invalid('lacuna.start', tokens, `at most ${limits.canvas} tokens`);
   }
+  const listed = list('lacuna.fixed', fixed ?? [], 'an array of positions');
+  if (listed.length > tokens.length) invalid('lacuna.fixed', listed, 'each position once');
   const pins = new Set(
-    list('lacuna.fixed', fixed ?? [], 'an array of positions').map((position, i) => {
+    listed.map((position, i) => {
       const name = `lacuna.fixed[${i}]`;
       integer(name, position, { min: 0, max: tokens.length - 1 });
       if (tokens[position as number] === null) invalid(name, position, 'of a known token');
@@ -123,7 +125,10 @@ function templateOf(value: unknown, limits: Limits): Segment[] {
     const stop = list(`${name}.stop`, fields.stop ?? [], 'an array of texts').map((text, j) =>
       string(`${name}.stop[${j}]`, text),
     );
-    if (stop.length > limits.stop) invalid(`${name}.stop`, stop, `at most ${limits.stop} texts`);
+    if (stop.length > limits.stop || stop.some((text) => text.length > limits.stopLength)) {
+      const right = `at most ${limits.stop} texts of ${limits.stopLength} characters`;
+      invalid(`${name}.stop`, stop, right);
+    }
     return hole({ min, max, stop });
   });
 }

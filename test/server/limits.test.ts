@@ -65,6 +65,30 @@ describe('numbers', () => {
     }
   });
 
+  test('of what the studio asks for', async () => {
+    const handler = createHandler({ model, defaults });
+    const beam = (options: object) => ({ decode: { name: 'beam', options } });
+    for (const lacuna of [
+      ...[beam({ width: 1e6 }), beam({ depth: 1e6 }), beam({ width: -1 })],
+      { blocks: { name: 'blocks', options: { size: -1 } } },
+      { start: Array(5000).fill(1) },
+      { start: [1, 2], fixed: Array(100_000).fill(0) },
+      { start: [-1] },
+      { template: Array(1000).fill('a') },
+      { template: ['a', { max: 1e9 }] },
+      { template: ['a', { max: 4, stop: ['x'.repeat(1000)] }] },
+      { template: Array(200).fill('a'.repeat(10_000)) },
+      { pause: -1 },
+    ]) {
+      const encode = vi.spyOn(model.tokenizer, 'encode');
+      const response = await handler(ask({ prompt: 'a', max_tokens: 4, lacuna }));
+      const lengths = encode.mock.calls.map(([text]) => text.length);
+      encode.mockRestore();
+      expect([Object.keys(lacuna), response.status]).toEqual([Object.keys(lacuna), 400]);
+      expect(lengths.reduce((a, b) => a + b, 0)).toBeLessThan(100_000);
+    }
+  });
+
   test('token ids', async () => {
     const handler = createHandler({ model, defaults });
     for (const ids of ['[-1]', '[300]', '[1.5]', '[1,"2"]', '[1,null]', '[1e99]', '[[1],[300]]']) {
