@@ -107,6 +107,7 @@ export class CanvasChannel {
     return {
       ...{ kind: 'step', step, block, remaining, stable: frame.stable },
       ms: round(trace.timing?.total ?? 0),
+      ...(trace.refresh && { refresh: true }),
       commits: entries(trace.committed),
       ...(trace.edited && { edits: entries(trace.edited) }),
       ...(trace.remasked && { remasks: trace.remasked.map(at) }),

@@ -1,8 +1,9 @@
 /** The canvas of a run as text: one cell a token, redrawn only where it changed. */
-import { effect, signal, type Signal } from '@preact/signals';
+import { effect, signal, useComputed, type Signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { binOf, lensNumber, lensValue, type Lens } from './figures.js';
 import { answerEnd, blockOf, type Moment } from './fold.js';
+import type { Entry } from './frames.js';
 import type { Lane } from './lane.js';
 import { active, at, indexOf, lens, select, selected } from './state.js';
 
@@ -10,11 +11,10 @@ interface Shown {
   text: string;
   /** Classes of the cell. */
   look: string;
-  title: string;
   label: string | undefined;
 }
 
-const blank: Shown = { text: '', look: 'gone', title: '', label: undefined };
+const blank: Shown = { text: '', look: 'gone', label: undefined };
 
 /** A row of signals: a cell draws itself again when its own changes. */
 class Cells {
@@ -22,70 +22,87 @@ class Cells {
   readonly tail = signal(0);
   readonly cells: Signal<Shown>[] = [];
 
-  show(lane: Lane, moment: Moment | undefined, seen: Lens): void {
-    const list = moment === undefined ? [] : shownOf(lane, moment, seen);
+  show(lane: Lane, index: number, seen: Lens): void {
+    const moment = lane.timeline.moments.at(index);
+    const list = moment === undefined ? [] : shownOf(lane, index, seen);
     const end = moment === undefined ? 0 : answerEnd(lane.timeline, moment);
     list.forEach((shown, i) => {
       this.cells[i] ??= signal(blank);
       const now = i < end ? shown : blank;
-      const { text, look, title } = this.cells[i].peek();
-      if (text !== now.text || look !== now.look || title !== now.title) this.cells[i].value = now;
+      const { text, look, label } = this.cells[i].peek();
+      if (text !== now.text || look !== now.look || label !== now.label) this.cells[i].value = now;
     });
     this.count.value = list.length;
     this.tail.value = list.length - end;
   }
 }
 
-function shownOf(lane: Lane, moment: Moment, seen: Lens): Shown[] {
+function shownOf(lane: Lane, index: number, seen: Lens): Shown[] {
   const { timeline, pins } = lane;
+  const moment = timeline.moments[index];
   const steps = timeline.moments.length - 1;
-  const index = timeline.moments.indexOf(moment);
-  const proposal = index === lane.last ? lane.proposal.value : undefined;
-  const ghosts = new Map(
-    [...(proposal?.frame.commits ?? []), ...(proposal?.frame.edits ?? [])].map((entry) => [
-      entry[0],
-      entry,
-    ]),
-  );
+  const ghosts = ghostsOf(lane, moment);
+  const wanted = lane.proposal.value?.wanted;
   const fixed = new Set(timeline.start?.fixed.map(([position]) => position));
+  let block = blockOf(timeline, 0);
   return Array.from(moment.tokens, (token, i) => {
     const known = token !== timeline.mask;
-    const value = lensValue(seen, moment, i, known, steps);
+    const value = lensValue(seen, moment, i, known, steps, index);
     const looks = [known ? 'known' : 'mask'];
     if (value !== undefined) looks.push(`bin${binOf(value)}`);
     const mark = moment.marks.get(i);
     if (mark !== undefined) looks.push(mark);
     if (known && fixed.has(i) && moment.born[i] === 0) looks.push('fixed');
     if (pins.value.has(i)) looks.push('pinned');
-    if (i > 0 && blockOf(timeline, i) !== blockOf(timeline, i - 1)) looks.push('edge');
+    const here = blockOf(timeline, i);
+    if (here !== block) looks.push('edge');
+    block = here;
     const ghost = ghosts.get(i);
-    if (ghost) looks.push(proposal!.wanted.has(i) ? 'ghost' : 'ghost unwanted');
+    if (ghost) looks.push(wanted!.has(i) ? 'ghost' : 'ghost unwanted');
     const end = known && timeline.start!.ends.includes(token);
     if (end) looks.push('end');
-    const number = value === undefined ? '' : `, ${lensNumber(seen, value, moment, i)}`;
-    const before = moment.before.get(i);
-    const was = before === undefined ? '' : `, was ${timeline.texts.get(before) ?? before}`;
     const text = known ? (end ? '' : (timeline.texts.get(token) ?? '')) : '░';
-    const proposed = ghost ? `, proposed: ${ghost[2]}` : '';
     return {
       text,
       look: looks.join(' '),
-      title: `${i}${number}${was}${proposed}`,
       label: known ? undefined : ghost ? `masked, proposed ${ghost[2]}` : 'masked',
     };
   });
 }
 
+/** What is proposed for the canvas as it stands, by position. */
+function ghostsOf(lane: Lane, moment: Moment): Map<number, Entry> {
+  const proposal = lane.timeline.last === moment ? lane.proposal.value : undefined;
+  const { commits = [], edits = [] } = proposal?.frame ?? {};
+  return new Map([...commits, ...edits].map((entry) => [entry[0], entry]));
+}
+
+/** What the pointer is told. It changes with every step, so it is made when it is asked for. */
+function titleOf(lane: Lane, i: number): string {
+  const { timeline } = lane;
+  const index = indexOf(lane);
+  const moment = timeline.moments[index];
+  const known = moment.tokens[i] !== timeline.mask;
+  const value = lensValue(lens.value, moment, i, known, lane.last, index);
+  const before = moment.before.get(i);
+  const ghost = ghostsOf(lane, moment).get(i);
+  return [
+    String(i),
+    ...(value === undefined ? [] : [lensNumber(lens.value, value, moment, i, index)]),
+    ...(before === undefined ? [] : [`was ${timeline.texts.get(before) ?? before}`]),
+    ...(ghost ? [`proposed: ${ghost[2]}`] : []),
+  ].join(', ');
+}
+
 function Cell({ shown, i, id }: { shown: Signal<Shown>; i: number; id: string }) {
-  const { text, look, title, label } = shown.value;
-  const chosen = selected.value === i;
+  const { text, look, label } = shown.value;
+  const chosen = useComputed(() => selected.value === i).value;
   return (
     <span
       role="option"
       id={`${id}-${i}`}
       data-at={i}
       class={`cell ${look}${chosen ? ' chosen' : ''}`}
-      title={title}
       aria-label={label}
       aria-selected={chosen}
     >
@@ -101,13 +118,19 @@ export function CanvasView({ lane }: { lane: Lane }) {
     () =>
       effect(() => {
         void lane.version.value;
-        cells.show(lane, lane.timeline.moments[indexOf(lane)], lens.value);
+        cells.show(lane, indexOf(lane), lens.value);
       }),
     [lane, cells],
   );
   const id = `c${lane.id}`;
+  const cellOf = (event: MouseEvent) =>
+    (event.target as HTMLElement).closest<HTMLElement>('[data-at]');
+  const tell = (event: MouseEvent) => {
+    const cell = cellOf(event);
+    if (cell !== null) cell.title = titleOf(lane, Number(cell.dataset.at));
+  };
   const pick = (event: MouseEvent) => {
-    const cell = (event.target as HTMLElement).closest<HTMLElement>('[data-at]');
+    const cell = cellOf(event);
     if (cell === null) return;
     const position = Number(cell.dataset.at);
     active.value = lane;
@@ -144,6 +167,7 @@ export function CanvasView({ lane }: { lane: Lane }) {
         }
         aria-busy={lane.status.value === 'running'}
         onClick={pick}
+        onMouseOver={tell}
         onKeyDown={keys}
       >
         {Array.from({ length: cells.count.value }, (_, i) => (

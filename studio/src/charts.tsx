@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { seriesOf, whatIf } from './figures.js';
+import type { Timeline } from './fold.js';
 import type { Lane } from './lane.js';
 import { active, go, index, threshold } from './state.js';
 import { theme } from './theme.js';
@@ -14,21 +15,32 @@ const colour = (name: string) =>
 type Draw = (lane: Lane) => {
   data: uPlot.AlignedData;
   options: Omit<uPlot.Options, 'width' | 'height'>;
+  /** The threshold is a line in it. */
+  draggable?: boolean;
 };
 
-/** A vertical line at the step that is looked at. */
-function marker(plot: uPlot): void {
-  const { ctx, bbox } = plot;
-  const x = Math.round(plot.valToPos(index.peek(), 'x', true));
-  if (index.peek() === 0) return;
-  ctx.save();
-  ctx.strokeStyle = colour('accent');
-  ctx.lineWidth = 2 * devicePixelRatio;
-  ctx.beginPath();
-  ctx.moveTo(x, bbox.top);
-  ctx.lineTo(x, bbox.top + bbox.height);
-  ctx.stroke();
-  ctx.restore();
+/** Lines over a plot: moving one does not draw the plot again. */
+function overlay(plot: uPlot, draggable: boolean): () => void {
+  const now = document.createElement('i');
+  now.className = 'now';
+  const tau = document.createElement('i');
+  tau.className = 'tau';
+  tau.title = 'drag: what if all of at least that had been committed';
+  plot.over.append(now, ...(draggable ? [tau] : []));
+  tau.onpointerdown = (event) => tau.setPointerCapture(event.pointerId);
+  tau.onpointermove = (event) => {
+    if (!tau.hasPointerCapture(event.pointerId)) return;
+    const top = event.clientY - plot.over.getBoundingClientRect().top;
+    const to = Math.max(0, Math.min(plot.posToVal(top, 'y'), 1));
+    threshold.value = Math.round(100 * to) / 100;
+  };
+  tau.onclick = (event) => event.stopPropagation(); // no step was chosen
+  return () => {
+    now.hidden = index.peek() === 0;
+    now.style.left = `${plot.valToPos(index.peek(), 'x')}px`;
+    tau.classList.toggle('set', threshold.peek() !== undefined);
+    if (draggable) tau.style.top = `${plot.valToPos(threshold.peek() ?? 1, 'y')}px`;
+  };
 }
 
 function axes(...more: uPlot.Axis[]): uPlot.Axis[] {
@@ -53,9 +65,10 @@ function Chart({ lane, label, draw }: { lane: Lane; label: string; draw: Draw })
   };
   useEffect(() => {
     const element = box.current!;
+    let place = () => {};
     const make = () => {
       plot.current?.destroy();
-      const { data, options } = draw(lane);
+      const { data, options, draggable = false } = draw(lane);
       const size = { width: Math.max(120, element.clientWidth), height: 116 };
       plot.current = new uPlot(
         {
@@ -63,12 +76,13 @@ function Chart({ lane, label, draw }: { lane: Lane; label: string; draw: Draw })
           ...options,
           legend: { show: false },
           cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-          hooks: { draw: [marker] },
+          hooks: { draw: [() => place()] },
           padding: [6, 8, 0, 0],
         },
         data,
         element,
       );
+      place = overlay(plot.current, draggable);
     };
     const redraw = effect(() => {
       void theme.value;
@@ -81,7 +95,7 @@ function Chart({ lane, label, draw }: { lane: Lane; label: string; draw: Draw })
     });
     const move = effect(() => {
       void index.value;
-      plot.current?.redraw(false, false);
+      place();
     });
     const watch = new ResizeObserver(() =>
       plot.current?.setSize({ width: Math.max(120, element.clientWidth), height: 116 }),
@@ -136,9 +150,9 @@ const commits: Draw = ({ timeline }) => {
 
 const confidence: Draw = ({ timeline }) => {
   const { step, mean, gate } = seriesOf(timeline);
-  const tau = threshold.peek();
   return {
-    data: [step, mean, gate, step.map(() => tau ?? null)],
+    draggable: true,
+    data: [step, mean, gate],
     options: {
       scales: { x: { time: false, range: steps }, y: { range: [0, 1] } },
       axes: axes({ scale: 'y', size: 32 }),
@@ -146,20 +160,30 @@ const confidence: Draw = ({ timeline }) => {
         {},
         { stroke: colour('bar'), width: 1.5, points: { show: false } },
         { stroke: colour('warm'), width: 1.5, points: { show: false } },
-        { stroke: colour('accent'), width: 1.5, dash: [3, 3], points: { show: false } },
       ],
     },
   };
 };
 
+/** Marked are only those of a cache: without one every step computes all. */
+function refreshes(timeline: Timeline): (number | null)[] {
+  const { refreshed } = seriesOf(timeline);
+  return refreshed.includes(null) ? refreshed : refreshed.map(() => null);
+}
+
 const time: Draw = ({ timeline }) => {
   const { step, ms } = seriesOf(timeline);
+  const dots = { show: true, size: 6, fill: colour('warm') };
   return {
-    data: [step, ms],
+    data: [step, ms, refreshes(timeline)],
     options: {
       scales: { x: { time: false, range: steps }, y: { range } },
       axes: axes({ scale: 'y', size: 32 }),
-      series: [{}, { stroke: colour('bar'), width: 1.5, points: { show: false } }],
+      series: [
+        {},
+        { stroke: colour('bar'), width: 1.5, points: { show: false } },
+        { stroke: colour('warm'), paths: () => null, points: dots },
+      ],
     },
   };
 };
@@ -170,6 +194,7 @@ export function Charts({ lane }: { lane: Lane }) {
   const i = index.value;
   const would = tau === undefined || i === 0 ? undefined : whatIf(lane.timeline, tau)[i - 1];
   const did = seriesOf(lane.timeline).committed;
+  const anew = refreshes(lane.timeline).filter((ms) => ms !== null).length;
   const total = did.reduce((a, b) => a + b, 0);
   return (
     <section class="charts" aria-label="Charts">
@@ -193,7 +218,14 @@ export function Charts({ lane }: { lane: Lane }) {
         <Chart lane={lane} draw={confidence} label="Mean and least confidence before each commit" />
       </figure>
       <figure>
-        <figcaption>Milliseconds per forward</figcaption>
+        <figcaption>
+          Milliseconds per forward
+          {anew > 0 && (
+            <>
+              , <i class="key dot warm" /> {anew} cache refreshes
+            </>
+          )}
+        </figcaption>
         <Chart lane={lane} draw={time} label="Milliseconds of each forward" />
       </figure>
       <label class="what-if">

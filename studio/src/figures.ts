@@ -8,17 +8,23 @@ export const lenses = [
   { key: 'margin', label: 'Margin', about: 'lead of the best proposal over the second' },
   { key: 'order', label: 'Order', about: 'step in which the token came, early to late' },
   { key: 'flips', label: 'Flips', about: 'how often the token was taken back or replaced' },
+  { key: 'age', label: 'Age', about: 'steps since the token came, fresh to old' },
   { key: 'none', label: 'Plain', about: 'no colour' },
 ] as const;
 export type Lens = (typeof lenses)[number]['key'];
 
-/** What the lens shows at a position, 0 … 1, 1 being calm; undefined: nothing. */
+/**
+ * What the lens shows at a position, 0 … 1, 1 being calm; undefined: nothing.
+ * @param steps of the run
+ * @param index of the moment in it
+ */
 export function lensValue(
   lens: Lens,
   moment: Moment,
   at: number,
   known: boolean,
   steps: number,
+  index: number,
 ): number | undefined {
   switch (lens) {
     case 'confidence':
@@ -31,6 +37,8 @@ export function lensValue(
       return moment.margin && moment.margin[at] / 255;
     case 'order':
       return known ? 1 - moment.born[at] / Math.max(1, steps) : undefined;
+    case 'age':
+      return known ? (index - moment.born[at]) / Math.max(1, steps) : undefined;
     case 'flips':
       return moment.flips[at] > 0 ? 1 - Math.min(moment.flips[at], 5) / 5 : undefined;
     default:
@@ -46,7 +54,14 @@ export function binOf(value: number): number {
 }
 
 /** The number that goes with the colour, as the lens counts it. */
-export function lensNumber(lens: Lens, value: number, moment: Moment, at: number): string {
+export function lensNumber(
+  lens: Lens,
+  value: number,
+  moment: Moment,
+  at: number,
+  index: number,
+): string {
+  if (lens === 'age') return `${index - moment.born[at]} steps`;
   if (lens === 'order') return `step ${moment.born[at]}`;
   if (lens === 'flips') return `${moment.flips[at]}×`;
   return (lens === 'entropy' ? 1 - value : value).toFixed(2);
@@ -59,25 +74,33 @@ export interface Series {
   mean: (number | null)[];
   gate: (number | null)[];
   ms: number[];
+  /** Milliseconds of the steps that computed a cache anew, where others did not. */
+  refreshed: (number | null)[];
+  /** Confidence of each position that the step could have committed. */
+  open: Float32Array[];
 }
 
 const known = new WeakMap<Timeline, Series>();
 
 /** One entry per step. Confidence is that of the positions that the step could have committed. */
 export function seriesOf(timeline: Timeline): Series {
-  const empty: Series = { step: [], committed: [], remaining: [], mean: [], gate: [], ms: [] };
-  const series = known.get(timeline) ?? empty;
+  const series = known.get(timeline) ?? {
+    ...{ step: [], committed: [], remaining: [], mean: [], gate: [] },
+    ...{ ms: [], refreshed: [], open: [] },
+  };
   known.set(timeline, series);
   // Steps that are over stay as they are: only new ones are counted.
   for (let i = series.step.length + 1; i < timeline.moments.length; i++) {
     const moment = timeline.moments[i];
-    const open = openAt(timeline, i).map((at) => proposal(moment, at));
+    const open = Float32Array.from(openAt(timeline, i), (at) => proposal(moment, at));
     series.step.push(i);
     series.committed.push([...moment.marks.values()].filter((mark) => mark === 'commit').length);
     series.remaining.push(moment.remaining);
     series.mean.push(open.length === 0 ? null : open.reduce((a, b) => a + b) / open.length);
     series.gate.push(open.length === 0 ? null : Math.min(...open));
     series.ms.push(moment.ms);
+    series.refreshed.push(moment.refresh ? moment.ms : null);
+    series.open.push(open);
   }
   return series;
 }
@@ -98,9 +121,8 @@ function proposal(moment: Moment, at: number): number {
 
 /** How many tokens each step would have committed if all of at least `tau` were: first order only. */
 export function whatIf(timeline: Timeline, tau: number): number[] {
-  return timeline.moments.slice(1).map((moment, i) => {
-    const open = openAt(timeline, i + 1);
-    const sure = open.filter((at) => proposal(moment, at) >= tau).length;
+  return seriesOf(timeline).open.map((open) => {
+    const sure = open.reduce((count, p) => count + Number(p >= tau), 0);
     return open.length === 0 ? 0 : Math.max(1, sure);
   });
 }

@@ -19,6 +19,8 @@ export interface Moment {
   remaining: number;
   stable: number;
   ms: number;
+  /** Whether a cache was computed anew. */
+  refresh: boolean;
   tokens: Int32Array;
   /** 0 … 255; of known tokens that of their commit. */
   confidence: Uint8Array;
@@ -89,7 +91,7 @@ export class Timeline {
     const confidence = Uint8Array.from(this.#state.sure, (p) => 255 * p);
     const nothing = { marks: new Map(), before: new Map(), commits: [], candidates: new Map() };
     this.moments.push({
-      ...{ step: -1, block: 0, remaining, stable: 0, ms: 0 },
+      ...{ step: -1, block: 0, remaining, stable: 0, ms: 0, refresh: false },
       ...{ confidence, entropy: undefined, margin: undefined },
       ...nothing,
       ...this.#copy(),
@@ -118,7 +120,7 @@ export class Timeline {
     for (const splice of splices.toReversed()) this.#splice(splice);
     this.moments.push({
       ...measured(frame),
-      ...{ ms: frame.ms ?? 0, marks, before, commits },
+      ...{ ms: frame.ms ?? 0, refresh: frame.refresh ?? false, marks, before, commits },
       candidates: new Map(candidates),
       ...this.#copy(),
     });
@@ -143,7 +145,7 @@ export class Timeline {
     if (missed) {
       this.moments.push({
         ...measured(frame),
-        ...{ ms: 0, marks, before: new Map(), commits: [], candidates: new Map() },
+        ...{ ms: 0, refresh: false, marks, before: new Map(), commits: [], candidates: new Map() },
         ...this.#copy(),
       });
     } else Object.assign(last, measured(frame), this.#copy());

@@ -39,6 +39,8 @@ interface Measured {
 export interface StepFrame extends Measured {
   kind: 'step';
   ms: number | null;
+  /** The step computed a cache anew. */
+  refresh?: boolean;
   commits: Entry[];
   edits?: Entry[];
   remasks?: number[];

@@ -12,7 +12,7 @@ export const help: [keys: string, what: string][] = [
   ['Home, End', 'first, last step'],
   [', .', 'slower, faster'],
   ['S', 'a single forward; then apply what it proposes'],
-  ['1 – 7', 'lens'],
+  ['1 – 8', 'lens'],
   ['arrows in the canvas', 'choose a token'],
   ['?', 'this list'],
 ];
