@@ -62,10 +62,19 @@ function shownOf(lane: Lane, index: number, seen: Lens): Shown[] {
     const end = known && timeline.start!.ends.includes(token);
     if (end) looks.push('end');
     const text = known ? (end ? '' : (timeline.texts.get(token) ?? '')) : '░';
+    // Bytes of a character that others complete are no text of their own.
+    const piece = text.includes('\uFFFD');
+    if (piece) looks.push('piece');
     return {
-      text,
+      text: piece ? '' : text,
       look: looks.join(' '),
-      label: known ? undefined : ghost ? `masked, proposed ${ghost[2]}` : 'masked',
+      label: piece
+        ? 'part of a character'
+        : known
+          ? undefined
+          : ghost
+            ? `masked, proposed ${ghost[2]}`
+            : 'masked',
     };
   });
 }

@@ -2,7 +2,7 @@
 import { cardOf } from './figures.js';
 import { textOf } from './fold.js';
 import type { Lane } from './lane.js';
-import { lanes, together } from './state.js';
+import { lanes, together, togethers, type Together } from './state.js';
 import { save } from './files.js';
 
 const columns = [
@@ -93,10 +93,13 @@ export function Comparison() {
           keep together by{' '}
           <select
             value={together.value}
-            onChange={(event) => (together.value = event.currentTarget.value as 'step' | 'filled')}
+            onChange={(event) => (together.value = event.currentTarget.value as Together)}
           >
-            <option value="step">step</option>
-            <option value="filled">share filled</option>
+            {Object.entries(togethers).map(([key, name]) => (
+              <option key={key} value={key}>
+                {name}
+              </option>
+            ))}
           </select>
         </label>
         <span class="buttons">

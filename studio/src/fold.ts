@@ -19,6 +19,8 @@ export interface Moment {
   remaining: number;
   stable: number;
   ms: number;
+  /** Milliseconds of it and of all before. */
+  elapsed: number;
   /** Whether a cache was computed anew. */
   refresh: boolean;
   tokens: Int32Array;
@@ -91,7 +93,7 @@ export class Timeline {
     const confidence = Uint8Array.from(this.#state.sure, (p) => 255 * p);
     const nothing = { marks: new Map(), before: new Map(), commits: [], candidates: new Map() };
     this.moments.push({
-      ...{ step: -1, block: 0, remaining, stable: 0, ms: 0, refresh: false },
+      ...{ step: -1, block: 0, remaining, stable: 0, ms: 0, elapsed: 0, refresh: false },
       ...{ confidence, entropy: undefined, margin: undefined },
       ...nothing,
       ...this.#copy(),
@@ -118,9 +120,11 @@ export class Timeline {
     }
     for (const at of before.keys()) state.flips[at]++;
     for (const splice of splices.toReversed()) this.#splice(splice);
+    const ms = frame.ms ?? 0;
+    const elapsed = ms + (this.last?.elapsed ?? 0);
     this.moments.push({
       ...measured(frame),
-      ...{ ms: frame.ms ?? 0, refresh: frame.refresh ?? false, marks, before, commits },
+      ...{ ms, elapsed, refresh: frame.refresh ?? false, marks, before, commits },
       candidates: new Map(candidates),
       ...this.#copy(),
     });
@@ -145,7 +149,15 @@ export class Timeline {
     if (missed) {
       this.moments.push({
         ...measured(frame),
-        ...{ ms: 0, refresh: false, marks, before: new Map(), commits: [], candidates: new Map() },
+        ...{
+          ms: 0,
+          elapsed: last?.elapsed ?? 0,
+          refresh: false,
+          marks,
+          before: new Map(),
+          commits: [],
+          candidates: new Map(),
+        },
         ...this.#copy(),
       });
     } else Object.assign(last, measured(frame), this.#copy());

@@ -59,15 +59,33 @@ export function usual(role: Role): Policy | string | undefined {
 }
 
 /** ⟦⟧ up to 16 tokens, ⟦8⟧ exactly 8, ⟦2-8⟧ from 2 to 8. */
-export function templateOf(text: string): (string | { min: number; max: number })[] {
+export function templateOf(text: string): (string | Gap)[] {
   const parts = text.split(/⟦(\d*(?:-\d+)?)⟧/);
-  return parts.flatMap((part, i): (string | { min: number; max: number })[] => {
+  return parts.flatMap((part, i): (string | Gap)[] => {
     if (i % 2 === 0) return part === '' ? [] : [part];
     const [low, high] = part.split('-');
     if (part === '') return [{ min: 1, max: 16 }];
     const max = Math.max(1, Number(high ?? low));
     return [{ min: Math.min(Number(low || 1), max), max }];
   });
+}
+
+export interface Gap {
+  min: number;
+  max: number;
+}
+
+/** As it stands in a text. */
+const gapText = ({ min, max }: Gap) => (min === max ? `⟦${max}⟧` : `⟦${min}-${max}⟧`);
+
+/** Holes of a text, in order. */
+export const gapsOf = (text: string): Gap[] =>
+  templateOf(text).filter((part) => typeof part === 'object');
+
+/** The text with another length of one of its holes. */
+export function withGap(text: string, index: number, gap: Gap): string {
+  let i = 0;
+  return text.replaceAll(/⟦\d*(?:-\d+)?⟧/g, (one) => (i++ === index ? gapText(gap) : one));
 }
 
 const given = <T extends object>(fields: T) =>
@@ -120,11 +138,8 @@ export function take({ path, body }: RunRequest): void {
   const now = { ...texts.value };
   if (Array.isArray(lacuna.template)) {
     tab.value = 'fill';
-    now.fill = (lacuna.template as (string | { min: number; max: number })[])
-      .map((part) => {
-        if (typeof part === 'string') return part;
-        return part.min === part.max ? `⟦${part.max}⟧` : `⟦${part.min}-${part.max}⟧`;
-      })
+    now.fill = (lacuna.template as (string | Gap)[])
+      .map((part) => (typeof part === 'string' ? part : gapText(part)))
       .join('');
   } else if (path === '/v1/completions') {
     tab.value = 'complete';

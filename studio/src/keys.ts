@@ -14,6 +14,8 @@ export const help: [keys: string, what: string][] = [
   ['S', 'a single forward; then apply what it proposes'],
   ['1 – 8', 'lens'],
   ['arrows in the canvas', 'choose a token'],
+  ['Ctrl or ⌘ + E', 'in a fill: the selection becomes a hole'],
+  ['Tab, Backspace, R', 'after a fill: accept, reject, again'],
   ['?', 'this list'],
 ];
 

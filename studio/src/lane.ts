@@ -8,6 +8,9 @@ export type Status = 'waiting' | 'running' | 'done' | 'stopped' | 'failed' | 're
 
 let ids = 0;
 
+/** Runs are shown when they have ended, not while they go on. */
+export const atOnce = signal(false);
+
 export class Lane {
   readonly id = ++ids;
   readonly title: Signal<string>;
@@ -62,7 +65,7 @@ export class Lane {
   push(frame: CanvasFrame): void {
     this.frames.push(frame);
     this.timeline.push(frame);
-    if (this.#drawn) return;
+    if (this.#drawn || (atOnce.value && this.status.value === 'running')) return;
     this.#drawn = true;
     const draw = () => {
       this.#drawn = false;
@@ -85,19 +88,20 @@ export class Lane {
     this.status.value = 'running';
     this.#started = performance.now();
     this.#controller = new AbortController();
+    let said = '';
+    const text = (more: string) => {
+      said += more;
+      if (!atOnce.value) this.text.value = said;
+    };
+    const frame = (frame: CanvasFrame) => this.push(frame);
     try {
-      await stream(
-        this.request,
-        {
-          frame: (frame) => this.push(frame),
-          text: (text) => (this.text.value += text),
-        },
-        this.#controller.signal,
-      );
+      await stream(this.request, { frame, text }, this.#controller.signal);
       this.status.value = 'done';
     } catch (error) {
       this.#failed(error);
     }
+    this.text.value = said;
+    if (atOnce.value) this.version.value++;
   }
 
   stop(): void {

@@ -1,18 +1,8 @@
 /** What to run: the text, the policy, the numbers. */
-import { useRef } from 'preact/hooks';
 import { roles, type Field, type Role } from './client.js';
-import {
-  catalogue,
-  chosen,
-  locked,
-  numbers,
-  preset,
-  tab,
-  tabNames,
-  tabs,
-  texts,
-  usual,
-} from './form.js';
+import { catalogue, chosen, locked, numbers, preset, tab, tabNames, tabs, usual } from './form.js';
+import { FillText, Text } from './fill.js';
+import { atOnce } from './lane.js';
 import { active } from './state.js';
 import { canStep, compare, run, step, stop } from './runs.js';
 
@@ -41,66 +31,6 @@ function Tabs() {
           {tabNames[name]}
         </button>
       ))}
-    </div>
-  );
-}
-
-function Text({
-  name,
-  label,
-  rows,
-}: {
-  name: keyof typeof texts.value;
-  label: string;
-  rows: number;
-}) {
-  return (
-    <label class="field">
-      <span>{label}</span>
-      <textarea
-        name={name}
-        rows={rows}
-        spellcheck={false}
-        value={texts.value[name]}
-        onInput={(event) => (texts.value = { ...texts.value, [name]: event.currentTarget.value })}
-      />
-    </label>
-  );
-}
-
-function FillText() {
-  const box = useRef<HTMLDivElement>(null);
-  const hole = () => {
-    const area = box.current!.querySelector('textarea')!;
-    const { selectionStart, selectionEnd, value } = area;
-    const words = value.slice(selectionStart, selectionEnd);
-    // A token of English is some four characters.
-    const size = words === '' ? '' : String(Math.max(1, Math.round(words.length / 4)));
-    const fill = `${value.slice(0, selectionStart)}⟦${size}⟧${value.slice(selectionEnd)}`;
-    texts.value = { ...texts.value, fill };
-  };
-  const keys = (event: KeyboardEvent) => {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'e') {
-      event.preventDefault();
-      hole();
-    }
-  };
-  const done = active.value;
-  const accept = () => {
-    if (done) texts.value = { ...texts.value, fill: done.text.value };
-  };
-  return (
-    <div ref={box} onKeyDown={keys}>
-      <Text name="fill" label="Text with holes" rows={8} />
-      <div class="buttons">
-        <button type="button" onClick={hole} title="Ctrl+E: the selection becomes a hole">
-          Hole ⟦ ⟧
-        </button>
-        <button type="button" disabled={!done?.text.value} onClick={accept}>
-          Accept the fill
-        </button>
-      </div>
-      <p class="hint">⟦8⟧ has 8 tokens, ⟦2-8⟧ from 2 to 8, ⟦⟧ up to 16. All else stays as it is.</p>
     </div>
   );
 }
@@ -273,6 +203,15 @@ export function RunPanel() {
             type="checkbox"
             checked={locked.value}
             onChange={(event) => (locked.value = event.currentTarget.checked)}
+          />
+        </label>
+        <label class="option" title="Deliver the complete answer at once">
+          <span>All at once</span>
+          <input
+            type="checkbox"
+            name="atOnce"
+            checked={atOnce.value}
+            onChange={(event) => (atOnce.value = event.currentTarget.checked)}
           />
         </label>
       </div>

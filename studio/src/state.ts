@@ -14,8 +14,10 @@ export const speed = signal(1);
 export const lens = signal<Lens>('confidence');
 export const selected = signal<number | undefined>(undefined);
 export const threshold = signal<number | undefined>(undefined);
+export const togethers = { step: 'step', time: 'time', filled: 'share filled' };
+export type Together = keyof typeof togethers;
 /** How lanes keep together. */
-export const together = signal<'step' | 'filled'>('step');
+export const together = signal<Together>('step');
 export const notice = signal('');
 
 /** Index of the active lane's moment that is looked at. */
@@ -32,12 +34,14 @@ export function indexOf(lane: Lane): number {
   void lane.version.value;
   if (at.value === null) return lane.last;
   if (together.value === 'step') return Math.max(0, Math.min(at.value, lane.last));
-  const filled = (one: Lane, i: number) => {
+  const far = (one: Lane, i: number) => {
     const moment = one.timeline.moments[i];
-    return moment === undefined ? 0 : 1 - moment.remaining / Math.max(1, moment.tokens.length);
+    if (moment === undefined) return 0;
+    if (together.value === 'time') return moment.elapsed;
+    return 1 - moment.remaining / Math.max(1, moment.tokens.length);
   };
-  const share = filled(active.value, index.value);
-  const found = lane.timeline.moments.findIndex((_, i) => filled(lane, i) >= share);
+  const to = far(active.value, index.value);
+  const found = lane.timeline.moments.findIndex((_, i) => far(lane, i) >= to);
   return found < 0 ? lane.last : found;
 }
 
