@@ -68,15 +68,17 @@ function shownOf(lane: Lane, index: number, seen: Lens): Shown[] {
     return {
       text: piece ? '' : text,
       look: looks.join(' '),
-      label: piece
-        ? 'part of a character'
-        : known
-          ? undefined
-          : ghost
-            ? `masked, proposed ${ghost[2]}`
-            : 'masked',
+      label: known ? nameOf(text, piece, end) : ghost ? `masked, proposed ${ghost[2]}` : 'masked',
     };
   });
+}
+
+/** What a screen reader says where the text says nothing. */
+function nameOf(text: string, piece: boolean, end: boolean): string | undefined {
+  if (end) return 'end of the answer';
+  if (piece) return 'part of a character';
+  if (text.trim() !== '') return undefined;
+  return text.includes('\n') ? 'new line' : 'space';
 }
 
 /** What is proposed for the canvas as it stands, by position. */

@@ -64,7 +64,7 @@ function LaneView({ lane, alone }: { lane: Lane; alone: boolean }) {
   return (
     <section
       class={`lane${active.value === lane && !alone ? ' current' : ''}`}
-      aria-label={`Run: ${lane.title.value}`}
+      aria-label={`Run ${lanes.value.indexOf(lane) + 1}: ${lane.title.value}`}
     >
       <LaneHead lane={lane} alone={alone} />
       {lane.error.value && (

@@ -116,8 +116,24 @@ describe.skipIf(!ready)('lanes', () => {
     expect(text.startsWith(before) && text.endsWith(behind)).toBe(true);
     expect(text.length).toBeGreaterThan(before.length + behind.length);
     expect(await page.locator('.cell.fixed').count()).toBeGreaterThan(8);
-    await page.click('text="Accept the fill"');
-    expect(await page.locator('[name=fill]').inputValue()).toBe(text);
+
+    await page.fill('[aria-label="Most tokens of hole 1"]', '3');
+    await page.locator('[name=fill]').focus();
+    expect(await page.locator('[name=fill]').inputValue()).toBe(`${before}⟦3⟧${behind}`);
+    const lane = await page.locator('.canvas').getAttribute('data-lane');
+    await page.locator('.review').focus();
+    await page.keyboard.press('r');
+    await page.waitForFunction((old) => {
+      const next = document.querySelector('.canvas')?.getAttribute('data-lane');
+      return next !== old && document.activeElement?.matches('.review');
+    }, lane);
+    const again = await canvasText(page);
+    await page.keyboard.press('Tab');
+    expect(await page.locator('[name=fill]').inputValue()).toBe(again);
+    await page.locator('.review').focus();
+    await page.keyboard.press('Backspace');
+    expect(await page.locator('.canvas').count()).toBe(0);
+    expect(await page.evaluate(() => document.activeElement!.getAttribute('name'))).toBe('fill');
     expect(complaints).toEqual([]);
   });
 
@@ -130,6 +146,45 @@ describe.skipIf(!ready)('lanes', () => {
     await page.waitForSelector('.badge.good');
     const value = JSON.parse((await page.locator('.json pre').textContent())!) as { old: unknown };
     expect(value.old).toBeTypeOf('boolean');
+    expect(complaints).toEqual([]);
+  });
+
+  test('a text that is marked becomes a hole', async () => {
+    const { page } = await open(on);
+    await page.click('#tab-fill');
+    await page.fill('[name=fill]', 'My noble lord');
+    await page.locator('[name=fill]').evaluate((area: HTMLTextAreaElement) => {
+      area.focus();
+      area.setSelectionRange(3, 8);
+    });
+    await page.keyboard.press('Control+e');
+    expect(await page.locator('[name=fill]').inputValue()).toBe('My ⟦1⟧ lord');
+    expect(await page.locator('.holes li').count()).toBe(1);
+  });
+
+  test('the complete answer at once', async () => {
+    const { page, complaints } = await open(on);
+    await page.waitForSelector('.cell');
+    await page.click('#tab-complete');
+    await page.check('[name=atOnce]');
+    await page.evaluate(() => {
+      const seen = ((globalThis as unknown as { seen: string[] }).seen = []) as string[];
+      new MutationObserver(() => {
+        const canvas = document.querySelector('.lane [data-lane]');
+        const text = canvas?.querySelector('.tokens')?.textContent ?? '';
+        if (text.includes('░')) seen.push(text);
+      }).observe(document.querySelector('.view')!, {
+        ...{ childList: true, subtree: true, characterData: true },
+      });
+    });
+    await run(page, { ...small, maxTokens: '8' });
+    const { text } = await on.model.generate(prompt, { ...defaults, maxTokens: 8, seed: 7 }).result;
+    await page.waitForFunction(
+      (whole) => document.querySelector('.tokens')?.textContent === whole,
+      text,
+    );
+    const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen);
+    expect(seen).toEqual([]);
     expect(complaints).toEqual([]);
   });
 

@@ -193,6 +193,74 @@ describe.skipIf(!ready)('access', () => {
   });
 });
 
+test.skipIf(!ready)('access: comparison, fill, JSON, keys', async () => {
+  const { page, complaints } = await open(on);
+  await page.waitForSelector('.cell');
+  await run(page, { ...panel, maxTokens: '8' });
+  await page.click('text="+ Lane"');
+  await page.waitForFunction(() => document.querySelectorAll('.status.done').length === 2);
+  expect(await faults(page)).toEqual([]);
+  await page.click('#tab-fill');
+  await run(page, { fill: 'ROMEO:\n⟦3⟧ my lord.\n' });
+  expect(await faults(page)).toEqual([]);
+  await page.click('#tab-json');
+  const schema = { type: 'object', properties: { old: { type: 'boolean' } }, required: ['old'] };
+  await run(page, { maxTokens: '96', schema: JSON.stringify(schema) });
+  await page.waitForSelector('.badge.good');
+  expect(await faults(page)).toEqual([]);
+  await page.click('[aria-label=Keys]');
+  await page.waitForSelector('dialog[open]');
+  expect(await faults(page)).toEqual([]);
+  expect(complaints).toEqual([]);
+});
+
+test.skipIf(!ready)('a part of the heat map; a threshold that is drawn', async () => {
+  const { page, complaints } = await open(on);
+  await page.waitForSelector('.cell');
+  const { length, steps } = await page.evaluate(() => ({
+    length: document.querySelectorAll('.cell').length,
+    steps: Number(document.querySelector<HTMLInputElement>('.scrubber')!.max),
+  }));
+  const map = page.locator('.heat canvas');
+  await map.scrollIntoViewIfNeeded();
+  let box = (await map.boundingBox())!;
+  const spot = (at: number, step: number, of: { length: number; steps: number }) => ({
+    x: box.x + ((at + 0.5) * box.width) / of.length,
+    y: box.y + ((step - 0.5) * box.height) / of.steps,
+  });
+  const drag = async (from: { x: number; y: number }, to: { x: number; y: number }) => {
+    await page.mouse.move(from.x, from.y);
+    await page.mouse.down();
+    await page.mouse.move(to.x, to.y, { steps: 4 });
+    await page.mouse.up();
+  };
+  await drag(spot(10, 5, { length, steps }), spot(19, 14, { length, steps }));
+  expect(await page.locator('.heat figcaption').textContent()).toContain(
+    'positions 10–19, steps 5–14',
+  );
+  await map.scrollIntoViewIfNeeded();
+  box = (await map.boundingBox())!;
+  const inside = spot(2, 3, { length: 10, steps: 10 });
+  await page.mouse.click(inside.x, inside.y);
+  expect(await page.locator('.cell.chosen').getAttribute('data-at')).toBe('12');
+  expect(await page.locator('.scrubber').inputValue()).toBe('7');
+  await page.click('text="Show all"');
+  expect(await page.locator('.heat figcaption').textContent()).not.toContain('positions 10');
+
+  const line = page.locator('.tau');
+  await line.scrollIntoViewIfNeeded();
+  const handle = (await line.boundingBox())!;
+  const x = handle.x + handle.width / 2;
+  const plot = (await page.locator('.plot').nth(1).locator('.u-over').boundingBox())!;
+  await drag({ x, y: handle.y + handle.height / 2 }, { x, y: plot.y + plot.height / 2 });
+  const tau = Number(await page.locator('.what-if output').textContent());
+  expect(tau).toBeGreaterThan(0.45);
+  expect(tau).toBeLessThan(0.55);
+  expect(await page.locator('.what-if input').inputValue()).toBe(String(tau));
+  expect(await page.locator('.what-if').textContent()).toContain('this step');
+  expect(complaints).toEqual([]);
+});
+
 test.skipIf(!ready)('script and style are at most 60 kB, compressed', () => {
   const built = new URL('../../dist/studio/', import.meta.url);
   const files = readdirSync(built).filter((n) => /^(?!player).*\.(?:js|css)$/.test(n));
