@@ -112,3 +112,20 @@ test('files that are not runs', () => {
   expect(() => parseTrace('{')).toThrow('not JSON');
   expect(() => parseTrace('{"kind":"trace"}')).toThrow('not a run');
 });
+
+test('steps that compute a cache anew are marked', async () => {
+  const cache = { name: 'prefixCache' };
+  const blocks = { name: 'blocks', options: { size: 16 } };
+  const timeline = Timeline.of(await framesOf({ cache, blocks }));
+  const options: GenerateOptions = {
+    ...{ ...defaults, maxTokens: 48, seed: 4 },
+    cache: policyNamed('cache', 'cache', cache),
+    blocks: policyNamed('blocks', 'blocks', blocks),
+  };
+  const { trace } = await model.generate(prompt, options).result;
+  const marked = timeline.moments.slice(1).map(({ refresh }) => refresh);
+  expect(marked).toEqual(trace.map(({ refresh }) => refresh));
+  expect(new Set(marked).size).toBe(2);
+  const { refreshed, ms } = seriesOf(timeline);
+  expect(refreshed).toEqual(ms.map((one, i) => (marked[i] ? one : null)));
+});
