@@ -17,11 +17,11 @@ const scores = ['probability', 'margin', 'negEntropy', 'random', 'position'] as 
 
 export const beamFields = {
   depth: {
-    ...({ type: 'integer', default: 4, minimum: 1, maximum: 32 } as const),
+    ...({ type: 'integer', default: 4, minimum: 1 } as const),
     description: 'positions that are decided together',
   },
   width: {
-    ...({ type: 'integer', default: 4, minimum: 1, maximum: 32 } as const),
+    ...({ type: 'integer', default: 4, minimum: 1, maximum: 256 } as const),
     description: 'hypotheses kept, and tokens tried for each position',
   },
   score: {

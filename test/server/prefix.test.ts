@@ -85,7 +85,7 @@ async function told(generation: Generation, way: number) {
   const pieces: string[] = [];
   const job = {
     model: { tokenizer },
-    wanted: { logprobs: way % 3 === 0 ? 1 : undefined },
+    wanted: { logprobs: way % 3 === 0 ? 1 : undefined, lacuna: {} },
     maxTokens: generation.shape.maxTokens,
     listener: { text: (piece: string) => void pieces.push(piece) },
   } as unknown as Job;
