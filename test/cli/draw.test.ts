@@ -8,6 +8,7 @@ import {
   type Pieces,
 } from '../../lib/cli/canvas.js';
 import { colourDepth, confidenceColour, painter } from '../../lib/cli/colour.js';
+import { layout } from '../../lib/cli/layout.js';
 import { loadProgress } from '../../lib/cli/progress.js';
 import { Screen, type Terminal } from '../../lib/cli/screen.js';
 
@@ -51,7 +52,16 @@ describe('canvas', () => {
   test('a mask is as wide as the mean token, within bounds', () => {
     expect(maskText([0, 1, 2], pieces)).toBe(' ░░░'); // 3 + 6 + 4 cells
     expect(maskText([50], pieces)).toBe(' ░░░'); // nothing to go by
-    expect(maskText([3, 3], pieces)).toBe(' ░░');
+    expect(maskText([3, 3], pieces)).toBe(' ░');
+  });
+
+  test('a grid has a line for every row, its columns under each other', () => {
+    const spans = canvasSpans(canvas([0, mask, mask, 0]), pieces, ' ░', 2);
+    const lines = layout([{ text: ' ', ink: 'plain' }, ...spans], 40);
+    const text = lines.map((line) => line.map((span) => span.text).join(''));
+    expect(text).toHaveLength(2);
+    expect(text[0].endsWith(' ░')).toBe(true);
+    expect(text[1].startsWith('  ░')).toBe(true);
   });
 
   test('of a tall canvas the part that is being written is seen', () => {
