@@ -21,7 +21,7 @@ describe.skipIf(!ready)('first screen', () => {
       (before) => document.querySelector('.tokens')!.textContent !== before,
       text,
     );
-    expect(await page.locator('.run').textContent()).toContain('lacuna serve');
+    await expect.poll(() => page.locator('.run').textContent()).toContain('lacuna serve');
     await page.waitForSelector('.notice.shown');
     expect(on.handler.engine.running).toBe(0);
   });
@@ -45,7 +45,7 @@ describe.skipIf(!ready)('first screen', () => {
     await page.waitForFunction(() =>
       document.querySelector('.title')?.textContent?.includes('WINO'),
     );
-    expect(await page.locator('[name=decode]').inputValue()).toBe('wino');
+    await expect.poll(() => page.locator('[name=decode]').inputValue()).toBe('wino');
     expect(complaints).toEqual([]);
   });
 });

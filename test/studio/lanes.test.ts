@@ -47,8 +47,8 @@ describe.skipIf(!ready)('lanes', () => {
       expect(shown).toBe(String(forwards));
       const sure = trace.flatMap(({ committed }) => committed.map(([, , p]) => p));
       expect(Number(mean)).toBeCloseTo(sure.reduce((a, b) => a + b) / sure.length, 2);
-      expect(await canvasText(page, i)).toBe(text);
-      expect(await page.locator('.words').nth(i).textContent()).toBe(text);
+      await expect.poll(() => canvasText(page, i)).toBe(text);
+      await expect.poll(() => page.locator('.words').nth(i).textContent()).toBe(text);
     }
     expect(complaints).toEqual([]);
   });
@@ -61,9 +61,9 @@ describe.skipIf(!ready)('lanes', () => {
       const last = Number(await page.locator('.scrubber').getAttribute('max'));
       for (let step = 0; step <= last; step++) {
         await goTo(page, step);
-        expect(await cell(lane).textContent()).toBe(word);
+        await expect.poll(() => cell(lane).textContent()).toBe(word);
       }
-      expect(await cell(lane).getAttribute('class')).toContain('pinned');
+      await expect.poll(() => cell(lane).getAttribute('class')).toContain('pinned');
     };
     const word = await cell(0).textContent();
     expect(word).toMatch(/\w/);
@@ -80,7 +80,7 @@ describe.skipIf(!ready)('lanes', () => {
     await page.click('.actions >> text="Re-mask"');
     await finished(page, 4);
     await goTo(page, 0);
-    expect(await cell(3).textContent()).toBe('░');
+    await expect.poll(() => cell(3).textContent()).toBe('░');
     expect(complaints).toEqual([]);
   });
 
@@ -95,13 +95,13 @@ describe.skipIf(!ready)('lanes', () => {
     await page.click('.main button >> nth=1');
     await page.waitForSelector('.cell.ghost');
     const ghosts = page.locator('.cell.ghost');
-    expect(await ghosts.count()).toBe(3);
+    await expect.poll(() => ghosts.count()).toBe(3);
     const left = await ghosts.first().getAttribute('data-at');
     await ghosts.first().click();
-    expect(await page.locator('.cell.unwanted').count()).toBe(1);
+    await expect.poll(() => page.locator('.cell.unwanted').count()).toBe(1);
     await page.click('.main button >> text=Apply');
-    expect(await page.locator('.cell.known').count()).toBe(2);
-    expect(await page.locator(`[data-at="${left}"]`).textContent()).toBe('░');
+    await expect.poll(() => page.locator('.cell.known').count()).toBe(2);
+    await expect.poll(() => page.locator(`[data-at="${left}"]`).textContent()).toBe('░');
     await page.click('.main button >> nth=1');
     await page.waitForSelector('.cell.ghost');
     expect(complaints).toEqual([]);
@@ -115,11 +115,11 @@ describe.skipIf(!ready)('lanes', () => {
     const text = await canvasText(page);
     expect(text.startsWith(before) && text.endsWith(behind)).toBe(true);
     expect(text.length).toBeGreaterThan(before.length + behind.length);
-    expect(await page.locator('.cell.fixed').count()).toBeGreaterThan(8);
+    await expect.poll(() => page.locator('.cell.fixed').count()).toBeGreaterThan(8);
 
     await page.fill('[aria-label="Most tokens of hole 1"]', '3');
     await page.locator('[name=fill]').focus();
-    expect(await page.locator('[name=fill]').inputValue()).toBe(`${before}⟦3⟧${behind}`);
+    await expect.poll(() => page.locator('[name=fill]').inputValue()).toBe(`${before}⟦3⟧${behind}`);
     const lane = await page.locator('.canvas').getAttribute('data-lane');
     await page.locator('.review').focus();
     await page.keyboard.press('r');
@@ -129,11 +129,13 @@ describe.skipIf(!ready)('lanes', () => {
     }, lane);
     const again = await canvasText(page);
     await page.keyboard.press('Tab');
-    expect(await page.locator('[name=fill]').inputValue()).toBe(again);
+    await expect.poll(() => page.locator('[name=fill]').inputValue()).toBe(again);
     await page.locator('.review').focus();
     await page.keyboard.press('Backspace');
-    expect(await page.locator('.canvas').count()).toBe(0);
-    expect(await page.evaluate(() => document.activeElement!.getAttribute('name'))).toBe('fill');
+    await expect.poll(() => page.locator('.canvas').count()).toBe(0);
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement!.getAttribute('name')))
+      .toBe('fill');
     expect(complaints).toEqual([]);
   });
 
@@ -158,8 +160,8 @@ describe.skipIf(!ready)('lanes', () => {
       area.setSelectionRange(3, 8);
     });
     await page.keyboard.press('Control+e');
-    expect(await page.locator('[name=fill]').inputValue()).toBe('My ⟦1⟧ lord');
-    expect(await page.locator('.holes li').count()).toBe(1);
+    await expect.poll(() => page.locator('[name=fill]').inputValue()).toBe('My ⟦1⟧ lord');
+    await expect.poll(() => page.locator('.holes li').count()).toBe(1);
   });
 
   test('the complete answer at once', async () => {
@@ -194,7 +196,7 @@ describe.skipIf(!ready)('lanes', () => {
     await page.fill('[name=maxTokens]', '8000');
     await page.click('button.primary');
     await page.waitForSelector('.error');
-    expect(await page.locator('.error').textContent()).toContain('context');
+    await expect.poll(() => page.locator('.error').textContent()).toContain('context');
   });
 });
 

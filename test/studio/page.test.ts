@@ -68,7 +68,7 @@ describe.skipIf(!ready)('a run', () => {
     expect(last).toBe(texts.length);
     for (let step = 1; step <= last; step++) {
       await goTo(page, step);
-      expect(await canvasText(page)).toBe(texts[step - 1]);
+      await expect.poll(() => canvasText(page)).toBe(texts[step - 1]);
     }
 
     const { result } = on.model.generate(prompt, { ...fast, maxTokens: 32, seed: 7 });
@@ -82,10 +82,12 @@ describe.skipIf(!ready)('a run', () => {
     const [at, step] = [11, Math.ceil(last / 2)];
     const position = { x: ((at + 0.5) * width) / 32, y: ((step - 0.5) * height) / last };
     await map.click({ position });
-    expect(await page.locator('.scrubber').inputValue()).toBe(String(step));
-    expect(await page.locator('.cell.chosen').getAttribute('data-at')).toBe(String(at));
-    expect(await page.locator('.inspector dd').first().textContent()).toContain('11 · block 2');
-    expect(await page.locator('.choices li').count()).toBeGreaterThan(1);
+    await expect.poll(() => page.locator('.scrubber').inputValue()).toBe(String(step));
+    await expect.poll(() => page.locator('.cell.chosen').getAttribute('data-at')).toBe(String(at));
+    await expect
+      .poll(() => page.locator('.inspector dd').first().textContent())
+      .toContain('11 · block 2');
+    await expect.poll(() => page.locator('.choices li').count()).toBeGreaterThan(1);
 
     const file = await download(page, 'text="Save"');
     const looks = () =>
@@ -122,11 +124,11 @@ describe.skipIf(!ready)('a run', () => {
     saved.complaints.length = 0; // its own address
     await saved.page.waitForSelector('.cell.known');
     expect(text).toContain(' ');
-    expect(await canvasText(saved.page)).toBe(text);
+    await expect.poll(() => canvasText(saved.page)).toBe(text);
     await goTo(saved.page, 1);
-    expect(await canvasText(saved.page)).toBe((await textsOf(fast))[0]);
+    await expect.poll(() => canvasText(saved.page)).toBe((await textsOf(fast))[0]);
     await saved.page.click('.cell >> nth=2');
-    expect(await saved.page.locator('.inspector').count()).toBe(1);
+    await expect.poll(() => saved.page.locator('.inspector').count()).toBe(1);
     expect([...complaints, ...saved.complaints]).toEqual([]);
   });
 
@@ -148,22 +150,22 @@ describe.skipIf(!ready)('a run', () => {
     const where = () => page.locator('.where').textContent();
     await page.locator('.tokens').focus();
     await press('ArrowRight', 'ArrowRight');
-    expect(await page.locator('.cell.chosen').getAttribute('data-at')).toBe('1');
+    await expect.poll(() => page.locator('.cell.chosen').getAttribute('data-at')).toBe('1');
     await press('Shift+Tab'); // out of the canvas, where arrows move over tokens
     await press('Home');
-    expect(await where()).toBe('0/16');
+    await expect.poll(where).toBe('0/16');
     await press('ArrowRight', 'ArrowRight', 'ArrowLeft');
-    expect(await where()).toBe('1/16');
+    await expect.poll(where).toBe('1/16');
     await press('Shift+ArrowRight');
-    expect(await where()).toBe('9/16'); // the second block of 8
+    await expect.poll(where).toBe('9/16'); // the second block of 8
     await press('5');
-    expect(await page.locator('[name=lens]').inputValue()).toBe('order');
+    await expect.poll(() => page.locator('[name=lens]').inputValue()).toBe('order');
     await press('End');
-    expect(await where()).toBe('16/16');
+    await expect.poll(where).toBe('16/16');
     await press('?');
-    expect(await page.locator('dialog').isVisible()).toBe(true);
+    await expect.poll(() => page.locator('dialog').isVisible()).toBe(true);
     await press('Escape');
-    expect(await page.locator('dialog').isVisible()).toBe(false);
+    await expect.poll(() => page.locator('dialog').isVisible()).toBe(false);
     expect(complaints).toEqual([]);
   });
 });
@@ -235,17 +237,19 @@ test.skipIf(!ready)('a part of the heat map; a threshold that is drawn', async (
     await page.mouse.up();
   };
   await drag(spot(10, 5, { length, steps }), spot(19, 14, { length, steps }));
-  expect(await page.locator('.heat figcaption').textContent()).toContain(
-    'positions 10–19, steps 5–14',
-  );
+  await expect
+    .poll(() => page.locator('.heat figcaption').textContent())
+    .toContain('positions 10–19, steps 5–14');
   await map.scrollIntoViewIfNeeded();
   box = (await map.boundingBox())!;
   const inside = spot(2, 3, { length: 10, steps: 10 });
   await page.mouse.click(inside.x, inside.y);
-  expect(await page.locator('.cell.chosen').getAttribute('data-at')).toBe('12');
-  expect(await page.locator('.scrubber').inputValue()).toBe('7');
+  await expect.poll(() => page.locator('.cell.chosen').getAttribute('data-at')).toBe('12');
+  await expect.poll(() => page.locator('.scrubber').inputValue()).toBe('7');
   await page.click('text="Show all"');
-  expect(await page.locator('.heat figcaption').textContent()).not.toContain('positions 10');
+  await expect
+    .poll(() => page.locator('.heat figcaption').textContent())
+    .not.toContain('positions 10');
 
   const line = page.locator('.tau');
   await line.scrollIntoViewIfNeeded();
@@ -256,8 +260,8 @@ test.skipIf(!ready)('a part of the heat map; a threshold that is drawn', async (
   const tau = Number(await page.locator('.what-if output').textContent());
   expect(tau).toBeGreaterThan(0.45);
   expect(tau).toBeLessThan(0.55);
-  expect(await page.locator('.what-if input').inputValue()).toBe(String(tau));
-  expect(await page.locator('.what-if').textContent()).toContain('this step');
+  await expect.poll(() => page.locator('.what-if input').inputValue()).toBe(String(tau));
+  await expect.poll(() => page.locator('.what-if').textContent()).toContain('this step');
   expect(complaints).toEqual([]);
 });
 
@@ -328,5 +332,5 @@ test.skipIf(!ready)('work for a frame of 1,024 tokens', async () => {
   const sorted = times.toSorted((a, b) => a - b);
   const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))].toFixed(1);
   console.log(`1,024 tokens: median ${at(0.5)} ms a frame, p95 ${at(0.95)} ms`);
-  expect(await page.locator('.cell.known').count()).toBe(1024);
+  await expect.poll(() => page.locator('.cell.known').count()).toBe(1024);
 });
