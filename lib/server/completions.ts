@@ -23,7 +23,7 @@ import { chat, completion } from './shape.js';
 import { steered } from './steer.js';
 import { mostTokens } from './steering.js';
 import { knowsTools, toolsAsText, toolsOf } from './tools.js';
-import { predictionOf } from './work/draft.js';
+import { predictionOf } from './answers/draft.js';
 
 const chatFields = [
   ...['messages', 'logprobs', 'top_logprobs', 'response_format', 'logit_bias', 'prediction'],

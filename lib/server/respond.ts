@@ -44,11 +44,12 @@ export async function respond(
     ...context.headers,
     ...(wanted.ignored.length > 0 && { 'x-lacuna-ignored': headerList(wanted.ignored) }),
   };
+  const asked = { shape, n: choices.length, start, wanted, envelope, context };
   if (!wanted.stream) {
-    const body = await whole(shape, choices.length, start, wanted, envelope, context);
+    const body = await whole(asked);
     return Response.json(wire.whole(body as Chunk), { headers });
   }
-  const events = await stream(shape, choices.length, start, wanted, envelope, context);
+  const events = await stream(asked);
   return new Response(events.body, { headers: { ...headers, ...headersOf(wire) } });
 }
 
@@ -60,15 +61,19 @@ function steerable({ options, lacuna }: Wanted, context: Context): void {
   options.refine = [...refinements(options.refine), context.pins.refinement];
 }
 
+/** A request as its answers need it: `n` choices of one shape under one envelope. */
+interface Asked {
+  shape: Shape;
+  n: number;
+  start: Start;
+  wanted: Wanted;
+  envelope: Envelope;
+  context: Context;
+}
+
 /** Everything in one piece. Where one choice fails, the others end. */
-async function whole(
-  shape: Shape,
-  n: number,
-  start: Start,
-  wanted: Wanted,
-  envelope: Envelope,
-  context: Context,
-): Promise<object> {
+async function whole(asked: Asked): Promise<object> {
+  const { shape, n, start, wanted, envelope, context } = asked;
   const choices = Array.from({ length: n }, async (_, index) => {
     let text = '';
     const tokens: TokenLogprob[] = [];
@@ -98,14 +103,8 @@ async function whole(
 }
 
 /** @returns when there will be a stream: one choice has its slot, and the others wait for theirs */
-async function stream(
-  shape: Shape,
-  n: number,
-  start: Start,
-  wanted: Wanted,
-  envelope: Envelope,
-  context: Context,
-): Promise<EventStream> {
+async function stream(asked: Asked): Promise<EventStream> {
+  const { shape, n, start, wanted, envelope, context } = asked;
   const { limits, wire } = context;
   const out = new EventStream(limits, wire.framing, () => context.leave());
   const events = sinkOf(wire, out);

@@ -2,10 +2,10 @@
 import { begin, type AnswerListener, type Answered, type Work } from './answer.js';
 import type { Context } from './context.js';
 import { lengthsOf, type Wanted } from './request.js';
-import { draftWork } from './work/draft.js';
-import { jsonWork } from './work/json.js';
-import { textWork } from './work/text.js';
-import { toolsWork } from './work/tools.js';
+import { draftWork } from './answers/draft.js';
+import { jsonWork } from './answers/json.js';
+import { textWork } from './answers/text.js';
+import { toolsWork } from './answers/tools.js';
 
 /** Who asks, and for how long the answer is wanted. */
 export type Asker = Pick<Context, 'engine' | 'signal' | 'start'>;

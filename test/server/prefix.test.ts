@@ -12,7 +12,7 @@ import type { Model } from '../../lib/index.js';
 import type { GenerateOptions } from '../../lib/plan.js';
 import { createHandler } from '../../lib/server/index.js';
 import type { Job } from '../../lib/server/answer.js';
-import { follow } from '../../lib/server/work/text.js';
+import { follow } from '../../lib/server/answers/text.js';
 import type { Tokenizer } from '../../lib/text/tokenizer.js';
 import { eos, eot, FakeModel, mask } from '../decoding/fake.js';
 import { decoders, methods } from '../decoding/methods.js';
