@@ -63,9 +63,11 @@ describe.each(devices)('states on %s', (device) => {
     const idle = await session.step({ query, commit, rows: { start: 0, end: 64 } });
     expect([idle.rows, ...idle.position, ...idle.committed]).toEqual([0]);
 
+    const blocker = halfMasked(model, large).step();
     const lost = [1, 2].map(() => session.step({}, { queue: true }));
     session.dispose();
-    for (const step of lost) await expect(step).rejects.toMatchObject(failure('DISPOSED'));
+    await Promise.all(lost.map((step) => expect(step).rejects.toMatchObject(failure('DISPOSED'))));
+    await blocker;
   });
 
   test('ABORTED: before, while queued, while running; the session works on', async () => {
