@@ -29,6 +29,7 @@ export class Engine {
   readonly model: Model;
   readonly id: string;
   readonly defaults: GenerateOptions;
+  readonly limits: Limits;
   readonly parallel: number;
   /** Tokens that prompt and answer may have together. */
   readonly most: number;
@@ -46,6 +47,7 @@ export class Engine {
     this.model = model;
     this.id = id;
     this.defaults = defaults;
+    this.limits = limits;
     this.parallel = limits.parallel;
     this.most = Math.min(model.info.context || Infinity, limits.canvas);
     this.#queue = limits.queue;
