@@ -65,6 +65,7 @@ export class Engine {
   /** Of the generations that run. */
   get sessionBytes(): number {
     const { model } = this;
+    if (model.disposed) return 0;
     return [...this.#slots].reduce((sum, slot) => sum + model.sessionBytes(slot.positions), 0);
   }
 

@@ -18,6 +18,14 @@ const steps = (count: number) => ({ name: 'lowConfidence', options: { steps: cou
 const path = '/v1/chat/completions/control';
 const long = { messages, max_tokens: 200, seed: 1 };
 
+const line = { type: 'string', maxLength: 200 };
+const schema = {
+  type: 'object',
+  properties: { first: line, second: line, third: line },
+  required: ['first', 'second', 'third'],
+};
+const lines = { type: 'json_schema', json_schema: { name: 'lines', schema } };
+
 /** A stream with its canvas, of which a step has been read. */
 async function begun(body: object) {
   const canvas = { stream: true, lacuna: { canvas: 'delta' } };
@@ -76,21 +84,21 @@ test('commit_now: the answer is complete, a few forwards later', async () => {
 
 test('extend: so many tokens more, in the canvas that the client folds, and in the text', async () => {
   const bias = { logit_bias: Object.fromEntries(ends().map((token) => [token, -100])) };
-  const { id, rest } = await begun({ ...long, ...bias, max_tokens: 24 });
+  const { id, rest } = await begun({ ...long, ...bias, max_tokens: 60 });
   const reply = await server.json(path, { id, action: 'extend', tokens: 13 });
-  expect(reply).toMatchObject({ action: 'extend', accepted: true, max_tokens: 37 });
+  expect(reply).toMatchObject({ action: 'extend', accepted: true, max_tokens: 73 });
   const [status, { error }] = await server.error(path, { id, action: 'extend', tokens: 1e6 });
   expect([status, (error as { param: string }).param]).toEqual([400, 'tokens']);
   const { text, frames, finish } = await rest();
   const timeline = Timeline.of(frames as never);
-  expect(timeline.last!.tokens).toHaveLength(37);
+  expect(timeline.last!.tokens).toHaveLength(73);
   expect(timeline.last!.remaining).toBe(0);
-  expect(timeline.start!.length).toBe(37);
+  expect(timeline.start!.length).toBe(73);
   expect(server.model.tokenizer.decode(timeline.last!.tokens)).toBe(text);
-  expect(frames.filter(({ length }) => length === 37).map(({ kind }) => kind)).toContain('step');
+  expect(frames.filter(({ length }) => length === 73).map(({ kind }) => kind)).toContain('step');
   const stable = frames.filter(({ kind }) => kind === 'step').map((frame) => frame.stable);
   expect(stable).toEqual([...stable].sort((a, b) => a - b));
-  expect(frames.at(-1)!.stats).toMatchObject({ tokens: 37, slots: 37 });
+  expect(frames.at(-1)!.stats).toMatchObject({ tokens: 73, slots: 73 });
   expect(finish).toBe('length');
 });
 
@@ -99,7 +107,7 @@ test.each<[string, object]>([
   ['template', { prompt, lacuna: { template: ['Now', { max: 100, min: 100 }, '.'] } }],
   ['steps', { prompt, max_tokens: 100, lacuna: { steps: 90 } }],
   ['decoder', { prompt, max_tokens: 100, lacuna: { decode: steps(90) } }],
-  ['json', { prompt, messages, response_format: { type: 'json_object' } }],
+  ['json', { prompt, messages, response_format: lines }],
 ])('extend: not with %s', async (name, body) => {
   const id = `mine-${name}`;
   const at = name === 'json' ? '/v1/chat/completions' : '/v1/completions';
@@ -174,15 +182,8 @@ test('by the id of the request, for an answer in one piece', async () => {
 });
 
 test('JSON is whole', async () => {
-  const line = { type: 'string', maxLength: 200 };
-  const schema = {
-    type: 'object',
-    properties: { first: line, second: line, third: line },
-    required: ['first', 'second', 'third'],
-  };
-  const response_format = { type: 'json_schema', json_schema: { name: 'lines', schema } };
   const id = 'mine-2';
-  const body = { messages, response_format, seed: 1 };
+  const body = { messages, response_format: lines, seed: 1 };
   const answer = server.request('/v1/chat/completions', body, { 'x-request-id': id });
   await server.writing();
   await server.json(path, { id, action: 'commit_now' });
