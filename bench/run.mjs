@@ -14,7 +14,7 @@ const { positionals, values } = parseArgs({
   },
 });
 
-const parts = ['ops', 'steps', 'generate', 'peer'];
+const parts = ['ops', 'steps', 'generate', 'peer', 'server'];
 const unknown = positionals.find((part) => !parts.includes(part));
 if (unknown !== undefined) {
   console.error(`There is no part ${unknown}; there are ${parts.join(', ')}.`);

@@ -61,7 +61,7 @@ export function answerEnd(answer: Int32Array, ends: ReadonlySet<number>): number
 
 /** Builds frames from the trace, so that nothing has to be kept for an iteration that may come. */
 export class Replay {
-  readonly #view: AnswerView;
+  #view: AnswerView;
   // one entry per position after the prompt
   #tokens: number[];
   #probability: number[];
@@ -77,6 +77,7 @@ export class Replay {
   frame(trace: TraceStep): Frame {
     const { step, block, forwards, committed, edited = [] } = trace;
     const { remasked = [], splices = [], stable } = trace;
+    if (trace.longer) this.#view = { ...this.#view, ...trace.longer };
     const view = this.#view;
     const start = view.prompt.length;
     this.#forwards += forwards;
@@ -125,6 +126,11 @@ export class Replay {
     this.#tokens = this.#tokens.slice(0, capacity);
     this.#probability = this.#probability.slice(0, capacity);
   }
+}
+
+/** How the answer lay in the end. */
+export function finalView(view: AnswerView, trace: readonly TraceStep[]): AnswerView {
+  return trace.reduce((now, { longer }) => (longer ? { ...now, ...longer } : now), view);
 }
 
 /** Where splices move what is at `position`; −1 if one removes it. */

@@ -1,7 +1,8 @@
 /** A generation while it runs and when it is done: frames, trace, result. */
 import { LacunaError } from './errors.js';
-import { answerEnd, Replay, type AnswerView, type Frame } from './frames.js';
+import { answerEnd, finalView, Replay, type AnswerView, type Frame } from './frames.js';
 import type { RunPolicies } from './decoding/policy.js';
+import type { Extension } from './extension.js';
 import type { AnswerShape } from './trace-file.js';
 import type { FilledHole } from './template/types.js';
 import { countsOf, type Counts, type TraceStep } from './trace.js';
@@ -38,6 +39,7 @@ export interface GenerationResult {
 
 interface Ending {
   signal?: AbortSignal;
+  extension?: Pick<Extension, 'maxTokens' | 'room' | 'ask'>;
   /** Has the last word on the result. */
   finish?: (result: GenerationResult) => GenerationResult;
 }
@@ -62,6 +64,7 @@ export class Generation implements AsyncIterable<Frame> {
   readonly shape: AnswerShape;
 
   readonly #view: AnswerView;
+  readonly #extension: Ending['extension'];
   readonly #finish: (result: GenerationResult) => GenerationResult;
   readonly #trace: TraceStep[] = [];
   readonly #controller = new AbortController();
@@ -71,6 +74,7 @@ export class Generation implements AsyncIterable<Frame> {
   /** @internal */
   constructor(view: AnswerView, policies: RunPolicies, worker: Worker, options: Ending = {}) {
     this.#view = view;
+    this.#extension = options.extension;
     this.#finish = options.finish ?? ((result) => result);
     this.policies = policies;
     this.shape = shapeOf(view);
@@ -93,6 +97,34 @@ export class Generation implements AsyncIterable<Frame> {
     } finally {
       await this[Symbol.asyncDispose]();
     }
+  }
+
+  /** Most tokens of the answer, with those of `extend`. */
+  get maxTokens(): number {
+    return this.#extension?.maxTokens ?? this.#view.maxTokens;
+  }
+
+  /**
+   * How many tokens `extend` can add: as the model's context allows. 0 where the answer is complete or
+   * cannot become longer: text with gaps, a number of steps that is shared out in advance, a deadline
+   * that has passed.
+   */
+  get room(): number {
+    return this.#state === 'running' ? (this.#extension?.room ?? 0) : 0;
+  }
+
+  /**
+   * Lets the answer have so many tokens more. Between two forwards its canvas grows at the end, in the
+   * blocks that a run of that length has. What is final stays; end tokens that are not become masks
+   * again, since where the answer ends is open now. Policies begin anew on the canvas as it is, and the
+   * next forward computes all of it. An answer that has ended by then stays as it is.
+   *
+   * Throws `INVALID_ARGUMENT` for more than `room`.
+   * @returns most tokens of the answer now
+   */
+  extend(tokens: number): number {
+    if (this.#state === 'running' && this.#extension) return this.#extension.ask(tokens);
+    throw new LacunaError('INVALID_ARGUMENT', 'extend: the answer is complete');
   }
 
   /** Ends the run if it is not done, and waits until its session is freed. */
@@ -121,8 +153,8 @@ export class Generation implements AsyncIterable<Frame> {
   }
 
   #resultOf(canvas: Int32Array, total: number): GenerationResult {
-    const view = this.#view;
     const trace = this.#trace;
+    const view = finalView(this.#view, trace);
     const start = view.prompt.length;
     const answer = canvas.subarray(start, start + view.maxTokens);
     const end = answerEnd(answer, view.ends);

@@ -35,6 +35,8 @@ export interface TraceStep {
    * other. Left out if there are none.
    */
   splices?: { at: number; remove: number; tokens: number[] }[];
+  /** From here on the answer is longer: see `AnswerView`. Left out if it is not. */
+  longer?: { maxTokens: number; capacity: number; blocks: number };
   /** Of all forwards, if there were any. */
   timing?: StepTiming;
 }

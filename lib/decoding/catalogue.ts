@@ -143,6 +143,7 @@ export function policyNamed<R extends Role>(role: R, at: string, value: unknown)
 }
 
 /** JSON Schema (2020-12) of a policy's options, with the defaults of the library. */
-export function schemaOf({ about, fields }: Pick<Listed<unknown>, 'about' | 'fields'>): object {
-  return { type: 'object', description: about, properties: fields, additionalProperties: false };
+export function schemaOf({ about, fields }: Pick<Listed<unknown>, 'about' | 'fields'>) {
+  const fixed = { type: 'object', additionalProperties: false } as const;
+  return { ...fixed, description: about, properties: fields };
 }

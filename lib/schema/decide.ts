@@ -41,9 +41,9 @@ export async function decide(
     }
     const known = ids[members[0]].subarray(0, depth);
     const probabilities = await desk.probabilities(known, tokens);
-    tokens.forEach((token, i) => {
-      const more = { members: groups.get(token)!, depth: depth + 1 };
-      open.push({ ...more, logp: logp + Math.log(probabilities[i]) });
-    });
+    for (const [token, members] of groups) {
+      const p = probabilities[tokens.indexOf(token)];
+      open.push({ members, depth: depth + 1, logp: logp + Math.log(p) });
+    }
   }
 }

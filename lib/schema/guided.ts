@@ -28,8 +28,9 @@ export async function guided(
     if (on.length === 0 && ends) return value;
     if (on.length === 0) throw unwritable(path, text + value);
     const allow = ends ? Int32Array.from(new Set([...on, ...end, ...finals])).sort() : on;
-    const token = allow.length === 1 ? allow[0] : await desk.token(known, allow);
-    if (ends && finals.includes(token)) return value;
+    const found = allow.length === 1 ? allow[0] : await desk.token(known, allow);
+    if (ends && (found === undefined || finals.includes(found))) return value;
+    const token = found ?? soonest(texts, guide, state, on);
     for (const unit of texts.of[token]!.split('')) {
       const then = guide.next(state, unit);
       if (then === undefined) return value;
@@ -38,6 +39,16 @@ export async function guided(
     }
     known.push(token);
   }
+}
+
+/** Where nothing is known: a token behind which the value may end, else any. */
+function soonest(texts: TokenTexts, guide: Guide, state: string, on: Int32Array): number {
+  const after = (token: number) =>
+    texts.of[token]!.split('').reduce<string | undefined>(
+      (now, unit) => (now === undefined ? now : guide.next(now, unit)),
+      state,
+    );
+  return on.find((token) => guide.ends(after(token) ?? '')) ?? on[0];
 }
 
 function unwritable(path: string, text: string): LacunaError {

@@ -4,7 +4,7 @@ import { LacunaError } from '../errors.js';
 import type { GenerationModel } from '../plan.js';
 import { isChat, maskOf, promptIds, type PlainPrompt } from '../prompt.js';
 import type { ChatMessage } from '../text/template.js';
-import { boolean, integer, invalid, knownKeys } from '../validate.js';
+import { abortSignal, boolean, integer, invalid, knownKeys } from '../validate.js';
 import { compile } from './compile.js';
 import { Desk } from './desk.js';
 import type { JsonSchema, ObjectOptions, ObjectResult, StandardSchema } from './types.js';
@@ -12,7 +12,7 @@ import { writeJson } from './writing.js';
 
 const generateKeys = [
   ...(['decode', 'blocks', 'cache', 'temperature', 'topK', 'topP'] as const),
-  ...(['seed', 'signal', 'bos', 'special', 'chat'] as const),
+  ...(['seed', 'signal', 'deadline', 'bos', 'special', 'chat'] as const),
 ] as const;
 const ownKeys = ['maxStringTokens', 'maxItems', 'depth', 'instruct'] as const;
 
@@ -42,11 +42,12 @@ export async function object(
   const instruct = boolean('instruct', options.instruct ?? true);
   const asked = instruct && isChat(prompt) ? instructed(prompt, plain) : prompt;
   const ids = promptIds(model, asked, options);
-  const { decode, blocks, cache, temperature, topK, topP, seed, signal } = options;
+  const { decode, blocks, cache, temperature, topK, topP, seed, signal, deadline } = options;
+  abortSignal('deadline', deadline);
   const sampling = { temperature, topK, topP, seed };
-  const desk = new Desk(model, ids, { sampling, signal });
+  const desk = new Desk(model, ids, { sampling, signal, deadline });
   try {
-    const blanks = { decode, blocks, cache, signal, ...sampling };
+    const blanks = { decode, blocks, cache, signal, deadline, ...sampling };
     const { maxStringTokens } = limits;
     const { text, choices } = await writeJson(desk, node, { maxStringTokens, blanks });
     const value = await checked(schema, plain, JSON.parse(text));

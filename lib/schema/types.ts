@@ -35,6 +35,7 @@ type TextOptions = Pick<
   | 'topP'
   | 'seed'
   | 'signal'
+  | 'deadline'
   | 'bos'
   | 'special'
   | 'chat'

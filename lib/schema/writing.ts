@@ -1,20 +1,18 @@
 /** From a plan to JSON text: what a writer needs besides the plan. */
 import { generate } from '../generate.js';
-import type { GenerateOptions } from '../plan.js';
 import { hole } from '../template/hole.js';
 import type { Segment } from '../template/types.js';
 import type { Desk } from './desk.js';
 import { mustEscape } from './strings.js';
 import { TokenTexts } from './token-texts.js';
 import type { Choice, Node, ObjectOptions } from './types.js';
-import { Writer, type FillBlanks } from './write.js';
+import { Writer, type Blank, type FillBlanks } from './write.js';
 
 /** Of `generate`, for the free text inside of strings. */
 export type BlankOptions = Pick<
   ObjectOptions,
-  'decode' | 'blocks' | 'cache' | 'temperature' | 'topK' | 'topP' | 'seed' | 'signal'
-> &
-  Pick<GenerateOptions, 'deadline'>;
+  'decode' | 'blocks' | 'cache' | 'temperature' | 'topK' | 'topP' | 'seed' | 'signal' | 'deadline'
+>;
 
 export interface WritingOptions {
   maxStringTokens: number;
@@ -41,6 +39,38 @@ export async function writeJson(
   return { text, choices: writer.choices };
 }
 
+/** Of each blank what the last look says, one after the other. */
+async function glimpses(
+  desk: Desk,
+  texts: TokenTexts,
+  maxStringTokens: number,
+  parts: readonly (string | Blank)[],
+): Promise<string[]> {
+  const { eos, eot } = desk.model.info.tokens;
+  const ends = [eos, eot].filter((token) => token !== undefined);
+  const allow = Int32Array.from([...allowedIn(texts), ...ends]).sort();
+  const found: string[] = [];
+  let whole = '';
+  for (const part of parts) {
+    if (typeof part === 'string') {
+      whole += part;
+      continue;
+    }
+    const known = [...desk.encode(whole)];
+    const most = known.length + Math.min(part.max, Math.max(maxStringTokens, part.min));
+    let text = '';
+    while (known.length < most) {
+      const token = await desk.token(known, allow);
+      if (token === undefined || ends.includes(token) || texts.of[token]!.startsWith('"')) break;
+      known.push(token);
+      text += texts.of[token]!;
+    }
+    found.push(text);
+    whole += text;
+  }
+  return found;
+}
+
 const allowed = new WeakMap<TokenTexts, Int32Array>();
 
 /** What may stand in a string or end it; made once for a vocabulary. */
@@ -65,6 +95,7 @@ function filler(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
   return async (parts) => {
+    if (desk.late) return glimpses(desk, texts, maxStringTokens, parts);
     const fixed = parts.filter((part) => typeof part === 'string');
     const known = fixed.reduce((sum, text) => sum + desk.encode(text).length, 0);
     const share = Math.floor(desk.room(known) / (parts.length - fixed.length));

@@ -97,14 +97,20 @@ export async function begin(
 ): Promise<{ done: Promise<Answered> }> {
   const { engine, prompt, signal } = job;
   let firstText: number | undefined;
+  const slot = { positions: prompt.length + job.maxTokens };
   const timed: AnswerListener = {
     ...listener,
+    frame: (frame) => {
+      const { longer } = frame.trace;
+      if (longer) slot.positions = prompt.length + longer.maxTokens;
+      listener.frame?.(frame);
+    },
     text: (text, logprobs) => {
       if (text !== '') firstText ??= performance.now();
       listener.text(text, logprobs);
     },
   };
-  return engine.use(signal, prompt.length + job.maxTokens, (model) => {
+  return engine.use(signal, slot, (model) => {
     const from = performance.now();
     const outcome = work({ ...job, model, listener: timed });
     const done = outcome.then((ended): Answered => {

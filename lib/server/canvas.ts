@@ -27,6 +27,7 @@ export class CanvasChannel {
   readonly #chunk: (lacuna: object) => object;
   readonly #seen: ReadonlyMap<number, Seen>;
   #prompt = 0;
+  #length: number | undefined; // of an answer that has become longer
   #missing = 0; // frames left out since the last picture
   #lastPicture = 0;
   dropped = 0;
@@ -62,6 +63,7 @@ export class CanvasChannel {
 
   step(frame: Frame): void {
     const { canvas, every } = this.#fields;
+    this.#length = frame.trace.longer?.maxTokens ?? this.#length;
     if (canvas === 'text') {
       if (frame.step % every === 0) {
         const { step, remaining, text } = frame;
@@ -111,6 +113,7 @@ export class CanvasChannel {
       commits: entries(trace.committed),
       ...(trace.edited && { edits: entries(trace.edited) }),
       ...(trace.remasked && { remasks: trace.remasked.map(at) }),
+      ...(trace.longer && { length: trace.longer.maxTokens }),
       ...(trace.splices && {
         splices: trace.splices.map((splice) => ({ ...splice, at: at(splice.at) })),
       }),
@@ -125,7 +128,8 @@ export class CanvasChannel {
     const masked = new Set(frame.masked);
     const text = tokens.map((token, i) => (masked.has(i) ? null : this.#text(token)));
     const { step, block, remaining, stable } = frame;
-    const state = { kind: 'keyframe', step, block, remaining, stable };
+    const length = this.#length === undefined ? {} : { length: this.#length };
+    const state = { kind: 'keyframe', step, block, remaining, stable, ...length };
     const confidence = this.#confidence(frame);
     return { ...state, tokens, text, confidence, ...this.#measures(frame) };
   }

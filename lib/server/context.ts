@@ -1,5 +1,6 @@
 /** What a request carries through the endpoints. */
 import { randomUUID } from 'node:crypto';
+import type { Generation } from '../generation.js';
 import type { Answered } from './answer.js';
 import type { Engine } from './engine.js';
 import { HttpError } from './errors.js';
@@ -29,6 +30,8 @@ export class Context {
   wire: Wire = openai;
   /** Of an answer into which tokens can be put. */
   pins: Pins | undefined;
+  /** Of answers that are text: they may become longer. */
+  readonly runs = new Set<Generation>();
   /** `performance.now()` when the request came. */
   readonly start = performance.now();
   readonly #metrics: Metrics;

@@ -19,10 +19,17 @@ export interface EngineOptions {
   onSlot?: (waited: number) => void;
 }
 
+/** What a generation takes while it has its slot. */
+export interface Slot {
+  /** Of its canvas, at most. */
+  positions: number;
+}
+
 export class Engine {
   readonly model: Model;
   readonly id: string;
   readonly defaults: GenerateOptions;
+  readonly limits: Limits;
   readonly parallel: number;
   /** Tokens that prompt and answer may have together. */
   readonly most: number;
@@ -32,14 +39,15 @@ export class Engine {
   readonly #batch: Batch;
   readonly #onSlot: (waited: number) => void;
   readonly #waiting: (() => void)[] = [];
+  readonly #slots = new Set<Slot>();
   #running = 0;
-  #sessionBytes = 0;
 
   constructor({ model, id, defaults, limits, onForward, onSlot = () => {} }: EngineOptions) {
     this.#onSlot = onSlot;
     this.model = model;
     this.id = id;
     this.defaults = defaults;
+    this.limits = limits;
     this.parallel = limits.parallel;
     this.most = Math.min(model.info.context || Infinity, limits.canvas);
     this.#queue = limits.queue;
@@ -56,7 +64,9 @@ export class Engine {
 
   /** Of the generations that run. */
   get sessionBytes(): number {
-    return this.#sessionBytes;
+    const { model } = this;
+    if (model.disposed) return 0;
+    return [...this.#slots].reduce((sum, slot) => sum + model.sessionBytes(slot.positions), 0);
   }
 
   /** A request's wishes over the defaults. */
@@ -74,23 +84,22 @@ export class Engine {
    * once 429 if the queue is full, rejects with what `start` throws, and with `ABORTED` if the signal
    * fires while it waits. The slot is free as soon as the work is done, in whatever way.
    *
-   * @param positions of the canvas, at most
+   * @param slot is looked at as long as the work goes on
    * @param start its result has `done`, the end of the work
    */
   async use<T extends { done: Promise<unknown> }>(
     signal: AbortSignal,
-    positions: number,
+    slot: Slot,
     start: (model: Batch) => T,
   ): Promise<T> {
     const asked = performance.now();
     await this.#slot(signal);
     this.#onSlot(performance.now() - asked);
     try {
-      const bytes = this.model.sessionBytes(positions);
       const work = start(this.#batch);
-      this.#sessionBytes += bytes;
+      this.#slots.add(slot);
       const over = () => {
-        this.#sessionBytes -= bytes;
+        this.#slots.delete(slot);
         this.#release();
       };
       void work.done.then(over, over);

@@ -15,7 +15,7 @@ import { guard, type GuardOptions } from './guard.js';
 import { limitsOf, type Limits } from './limits.js';
 import { Metrics } from './metrics.js';
 import { policiesOf } from './policies.js';
-import { studioFiles } from './studio.js';
+import { studioFiles, type Files } from './studio.js';
 
 export interface HandlerOptions extends GuardOptions {
   model: Model;
@@ -37,6 +37,7 @@ export interface Handler {
   drain(): void;
   /** Ends what still runs: streams end with the error `server_shutdown`. */
   stop(): void;
+  readonly draining: boolean;
   /** Requests whose answers are not complete. */
   readonly active: number;
   readonly engine: Engine;
@@ -56,7 +57,60 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
  * Throws `INVALID_ARGUMENT` for bad options.
  */
 export function createHandler(options: HandlerOptions): Handler {
-  const { model, defaults = { preset: 'fast' }, onError = () => {} } = options;
+  const { onError = () => {} } = options;
+  const parts = partsOf(options);
+  const { engine, metrics, active } = parts;
+  const check = guard(options);
+  const routes: Routes = {
+    gets: getsOf(parts),
+    files: options.studio === false ? undefined : studioFiles(),
+  };
+
+  const handle = async (request: Request): Promise<Response> => {
+    const headers: Record<string, string> = {
+      'x-request-id': requestId(request),
+      'x-content-type-options': 'nosniff',
+    };
+    const { pathname } = new URL(request.url);
+    let response: Response;
+    try {
+      Object.assign(headers, check(request));
+      response = await route(parts, routes, request, headers);
+    } catch (error) {
+      const known = httpError(error);
+      if (known.status === 500) onError(error);
+      response = errorResponse(known, errorBodyOf(pathname, known.body));
+    }
+    for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+    const path = pathname in posts || pathname in routes.gets ? pathname : 'other';
+    metrics.requests.inc({ route: path, status: String(response.status) });
+    return response;
+  };
+
+  return Object.defineProperties(
+    Object.assign(handle, {
+      engine,
+      drain: () => void (parts.draining = true),
+      stop: () => {
+        for (const context of active) context.leave('shutdown');
+      },
+    }),
+    { active: { get: () => active.size }, draining: { get: () => parts.draining } },
+  ) as Handler;
+}
+
+/** What requests share. */
+interface Parts {
+  engine: Engine;
+  limits: Limits;
+  metrics: Metrics;
+  fingerprint: string;
+  /** Requests whose answers are not complete. */
+  active: Set<Context>;
+  draining: boolean;
+}
+
+function partsOf({ model, defaults = { preset: 'fast' }, ...options }: HandlerOptions): Parts {
   const id = options.id ?? idOf(model.info.file.path);
   if (!idPattern.test(id)) invalid('id', id, 'letters, digits, dots, dashes and underscores');
   const limits = limitsOf(options.limits);
@@ -70,21 +124,29 @@ export function createHandler(options: HandlerOptions): Handler {
     onSlot: (waited) => metrics.queueSeconds.observe(waited / 1000),
   });
   const metrics: Metrics = new Metrics(engine);
-  const check = guard(options);
-  const files = options.studio === false ? undefined : studioFiles();
   const fingerprint = fingerprintOf(model);
-  const active = new Set<Context>();
-  let draining = false;
+  return { engine, limits, metrics, fingerprint, active: new Set(), draining: false };
+}
 
-  const gets: Record<string, (request: Request) => Response | Promise<Response>> = {
+type Get = (request: Request) => Response | Promise<Response>;
+
+interface Routes {
+  gets: Record<string, Get>;
+  /** The studio. */
+  files: Files | undefined;
+}
+
+function getsOf(parts: Parts): Routes['gets'] {
+  const { engine, metrics } = parts;
+  return {
     '/v1/models': () => Response.json({ object: 'list', data: [modelCard(engine)] }),
-    [`/v1/models/${id}`]: () => Response.json(modelCard(engine)),
+    [`/v1/models/${engine.id}`]: () => Response.json(modelCard(engine)),
     '/lacuna/v1/policies': () => Response.json(policiesOf(engine)),
     '/healthz': () => Response.json({ status: 'ok' }),
-    '/readyz': () => ready(engine, limits, draining),
+    '/readyz': () => ready(parts),
     '/v2/health/live': () => Response.json({ live: true }),
-    '/v2/health/ready': () => ready(engine, limits, draining),
-    '/health': () => health(engine, draining),
+    '/v2/health/ready': () => ready(parts),
+    '/health': () => health(parts),
     '/metrics': async () =>
       new Response(await metrics.registry.metrics(), {
         headers: { 'content-type': metrics.registry.contentType },
@@ -93,74 +155,47 @@ export function createHandler(options: HandlerOptions): Handler {
       Object.entries(dialectGets).map(([path, get]) => [path, () => Response.json(get(engine))]),
     ),
   };
+}
 
-  const post = async (request: Request, endpoint: Endpoint, headers: Record<string, string>) => {
-    const body = await readJson(request, limits);
-    checkModel(body.model, engine);
-    const context: Context = new Context(
-      request,
-      engine,
-      limits,
-      metrics,
-      { headers, fingerprint, all: active },
-      () => active.delete(context),
-    );
-    active.add(context);
-    try {
-      return await endpoint(body, context);
-    } catch (error) {
-      context.leave('failed');
-      context.failed(error);
-      throw context.explain(error);
-    }
-  };
+async function route(
+  parts: Parts,
+  { gets, files }: Routes,
+  request: Request,
+  headers: Record<string, string>,
+): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers });
+  const get = lookUp(gets, pathname) ?? files?.get(pathname);
+  const endpoint = lookUp(posts, pathname);
+  if (request.method === 'POST') {
+    if (endpoint !== undefined) return post(parts, request, endpoint, headers);
+    if (get !== undefined) throw new HttpError(405, `${pathname} is for GET`);
+  } else {
+    if (get !== undefined) return get(request);
+    if (endpoint !== undefined) throw new HttpError(405, `${pathname} is for POST`);
+  }
+  throw new HttpError(404, 'there is nothing at this path', { code: 'unknown_path' });
+}
 
-  const route = async (request: Request, headers: Record<string, string>): Promise<Response> => {
-    const { pathname } = new URL(request.url);
-    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers });
-    const get = lookUp(gets, pathname) ?? files?.get(pathname);
-    const endpoint = lookUp(posts, pathname);
-    if (request.method === 'POST') {
-      if (endpoint !== undefined) return post(request, endpoint, headers);
-      if (get !== undefined) throw new HttpError(405, `${pathname} is for GET`);
-    } else {
-      if (get !== undefined) return get(request);
-      if (endpoint !== undefined) throw new HttpError(405, `${pathname} is for POST`);
-    }
-    throw new HttpError(404, 'there is nothing at this path', { code: 'unknown_path' });
-  };
-
-  const handle = async (request: Request): Promise<Response> => {
-    const headers: Record<string, string> = {
-      'x-request-id': requestId(request),
-      'x-content-type-options': 'nosniff',
-    };
-    const { pathname } = new URL(request.url);
-    let response: Response;
-    try {
-      Object.assign(headers, check(request));
-      response = await route(request, headers);
-    } catch (error) {
-      const known = httpError(error);
-      if (known.status === 500) onError(error);
-      response = errorResponse(known, errorBodyOf(pathname, known.body));
-    }
-    for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
-    const path = pathname in posts || pathname in gets ? pathname : 'other';
-    metrics.requests.inc({ route: path, status: String(response.status) });
-    return response;
-  };
-
-  return Object.defineProperties(
-    Object.assign(handle, {
-      engine,
-      drain: () => void (draining = true),
-      stop: () => {
-        for (const context of active) context.leave('shutdown');
-      },
-    }),
-    { active: { get: () => active.size } },
-  ) as Handler;
+async function post(
+  { engine, limits, metrics, fingerprint, active }: Parts,
+  request: Request,
+  endpoint: Endpoint,
+  headers: Record<string, string>,
+): Promise<Response> {
+  const body = await readJson(request, limits);
+  checkModel(body.model, engine);
+  const fixed = { headers, fingerprint, all: active };
+  const over = () => active.delete(context);
+  const context: Context = new Context(request, engine, limits, metrics, fixed, over);
+  active.add(context);
+  try {
+    return await endpoint(body, context);
+  } catch (error) {
+    context.leave('failed');
+    context.failed(error);
+    throw context.explain(error);
+  }
 }
 
 function lookUp<T>(table: Record<string, T>, path: string): T | undefined {
@@ -202,7 +237,7 @@ function modelCard({ id, created, model }: Engine): object {
   return { id, object: 'model', created, owned_by: 'lacuna', meta };
 }
 
-function ready(engine: Engine, { queue }: Limits, draining: boolean): Response {
+function ready({ engine, limits: { queue }, draining }: Parts): Response {
   const reasons = [
     ...(draining ? ['draining'] : []),
     ...(engine.model.disposed ? ['no model'] : []),
@@ -213,7 +248,7 @@ function ready(engine: Engine, { queue }: Limits, draining: boolean): Response {
 }
 
 /** As llama-server answers. */
-function health(engine: Engine, draining: boolean): Response {
+function health({ engine, draining }: Parts): Response {
   if (!engine.model.disposed && !draining) return Response.json({ status: 'ok' });
   const error = { code: 503, message: 'Loading model', type: 'unavailable_error' };
   return Response.json({ error }, { status: 503 });

@@ -6,5 +6,5 @@
 export { createHandler, type Handler, type HandlerOptions } from './handler.js';
 export { listen, type Listening, type ListenOptions } from './listen.js';
 export { defaultLimits, limitsOf, type Limits } from './limits.js';
-export type { Engine } from './engine.js';
+export type { Engine, Slot } from './engine.js';
 export type { GuardOptions } from './guard.js';

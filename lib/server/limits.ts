@@ -39,6 +39,10 @@ export const defaultLimits = {
   calls: 8,
   /** Tokens of `logit_bias`. */
   biases: 300,
+  /** Tokens of a prediction: what its forward reports grows with their square. */
+  prediction: 2048,
+  /** Canvases that a decoder looks at together: `width` of `beam`. */
+  hypotheses: 16,
   /** Nesting of a body's JSON. */
   depth: 64,
   /** Milliseconds that a chat template may take. */

@@ -40,6 +40,24 @@ export interface Listening {
 /** Rejects with `INVALID_ARGUMENT` if the address cannot be listened on. */
 export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
   const { host = '127.0.0.1', port = 8642, limits } = options;
+  const server = serverOf(handler, limits);
+  await start(server, host, port);
+  const { port: bound } = server.address() as AddressInfo;
+  const name = host.includes(':') ? `[${host}]` : host;
+  let hurry = () => {};
+  const hurried = new Promise<void>((resolve) => (hurry = resolve));
+  let closed: Promise<void> | undefined;
+  return {
+    url: `http://${name}:${bound}`,
+    close: (now = false) => {
+      if (now) hurry();
+      closed ??= drain(server, handler, options, hurried);
+      return closed;
+    },
+  };
+}
+
+function serverOf(handler: Handler, limits: Limits): Server {
   const listener = createRequestListener(handler, {
     onError: () => {
       const { status, body } = new HttpError(400, 'the request has no valid address');
@@ -55,7 +73,7 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
       keepAliveTimeout: 75_000, // longer than balancers keep theirs, so that they do not meet a closed one
     },
     (request, response) => {
-      if (closing) response.setHeader('connection', 'close');
+      if (handler.draining) response.setHeader('connection', 'close');
       response.once('finish', () => {
         // What is left of a refused body is read away, in time limits, so that the answer arrives.
         if (!request.complete) request.resume();
@@ -67,41 +85,32 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
       else badRequest(response, wrong);
     },
   );
-  let closing = false;
   server.on('clientError', refuseUnparsed);
   server.maxConnections = limits.connections;
-  await start(server, host, port);
-  const { port: bound } = server.address() as AddressInfo;
-  const name = host.includes(':') ? `[${host}]` : host;
+  return server;
+}
 
-  let hurry = () => {};
-  const hurried = new Promise<void>((resolve) => (hurry = resolve));
+/** @param hurried leaves out what is still to be waited for */
+async function drain(
+  server: Server,
+  handler: Handler,
+  { drainDelay = 5, drainTimeout = 30 }: ListenOptions,
+  hurried: Promise<void>,
+): Promise<void> {
   const wait = (seconds: number) =>
     Promise.race([
       hurried,
       new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000).unref()),
     ]);
-  let closed: Promise<void> | undefined;
-  const drain = async (): Promise<void> => {
-    handler.drain();
-    closing = true;
-    await wait(options.drainDelay ?? 5);
-    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    await Promise.race([ended, wait(options.drainTimeout ?? 30)]);
-    handler.stop();
-    const last = setTimeout(() => server.closeAllConnections(), 1000);
-    await ended;
-    clearTimeout(last);
-  };
-  return {
-    url: `http://${name}:${bound}`,
-    close: (now = false) => {
-      if (now) hurry();
-      closed ??= drain();
-      return closed;
-    },
-  };
+  handler.drain();
+  await wait(drainDelay);
+  const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  await Promise.race([ended, wait(drainTimeout)]);
+  handler.stop();
+  const last = setTimeout(() => server.closeAllConnections(), 1000);
+  await ended;
+  clearTimeout(last);
 }
 
 function start(server: Server, host: string, port: number): Promise<void> {

@@ -4,15 +4,19 @@ import { factsOf } from '../decoding/named.js';
 import { presets, type Preset } from '../decoding/presets.js';
 import type { GenerateOptions } from '../plan.js';
 import type { Engine } from './engine.js';
+import type { Limits } from './limits.js';
 import { measureNames } from './steering.js';
 
 /** Roles by name: JSON Schema of the options of each policy; presets: what each sets. */
-export function policiesOf({ id, model, defaults }: Engine): object {
+export function policiesOf({ id, model, defaults, limits }: Engine): object {
   const schemas = Object.fromEntries(
     Object.entries(catalogue).map(([role, entries]) => [
       role,
       Object.fromEntries(
-        Object.entries<Listed<unknown>>(entries).map(([name, entry]) => [name, schemaOf(entry)]),
+        Object.entries<Listed<unknown>>(entries).map(([name, entry]) => [
+          name,
+          within(schemaOf(entry), limits),
+        ]),
       ),
     ]),
   );
@@ -37,6 +41,16 @@ export function policiesOf({ id, model, defaults }: Engine): object {
       seed,
       ...policyFacts(defaults),
     },
+  };
+}
+
+/** What the server takes may be less than what the library does. */
+function within(schema: ReturnType<typeof schemaOf>, { hypotheses }: Limits): object {
+  const { width } = schema.properties;
+  if (width === undefined) return schema;
+  return {
+    ...schema,
+    properties: { ...schema.properties, width: { ...width, maximum: hypotheses } },
   };
 }
 

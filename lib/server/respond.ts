@@ -33,7 +33,13 @@ export async function respond(
     invalid('n', choices.length, `at most ${limits.n} answers to all prompts together`);
   }
   const start: Start = (index, listener) =>
-    startAnswer(context, choices[index], wanted, index, listener);
+    startAnswer(context, choices[index], wanted, index, {
+      ...listener,
+      started: (run, seen) => {
+        context.runs.add(run);
+        listener.started?.(run, seen);
+      },
+    });
   const envelope = {
     id: `${shape.idPrefix}-${context.id}`,
     created: Math.floor(Date.now() / 1000),

@@ -3,7 +3,7 @@ import { named } from '../decoding/named.js';
 import type { Refinement } from '../decoding/policy.js';
 import { integer, invalid, number, object } from '../validate.js';
 import type { Limits } from './limits.js';
-import { usualTokens, type Wanted } from './request.js';
+import type { Wanted } from './request.js';
 
 /** From here on OpenAI means never. */
 const never = -100;
@@ -26,9 +26,6 @@ export function steered(wanted: Wanted, value: unknown, vocabulary: number, limi
     invalid('logit_bias', value, `of at most ${limits.biases} tokens`);
   }
   const biases = entries.filter(([, bias]) => bias > never && bias !== 0);
-  if (biases.length * (wanted.maxTokens ?? usualTokens) > mostCredits) {
-    invalid('logit_bias', value, `of fewer tokens for an answer of that length`);
-  }
   const suppress = entries.filter(([, bias]) => bias === never).map(([token]) => token);
   if (suppress.length > 0) wanted.options.suppress = suppress;
   if (biases.length > 0) wanted.options.refine = credits(biases);
@@ -36,13 +33,19 @@ export function steered(wanted: Wanted, value: unknown, vocabulary: number, limi
 
 /** Adds to the logits of all masks of the block, before sampling and statistics. */
 function credits(biases: readonly (readonly [token: number, bias: number])[]): Refinement {
-  const refinement: Refinement = () => ({
-    ask: ({ masked }) => {
-      const cells = Array.from(masked).flatMap((p) => biases.map((entry) => [p, ...entry]));
-      const column = (k: number) => cells.map((cell) => cell[k]);
-      const [position, token] = [Int32Array.from(column(0)), Int32Array.from(column(1))];
-      return { query: masked, credit: { position, token, value: Float32Array.from(column(2)) } };
-    },
-  });
+  const refinement: Refinement = ({ maxTokens }) => {
+    if (biases.length * maxTokens > mostCredits) {
+      const most = Math.floor(mostCredits / maxTokens);
+      invalid('logit_bias', Object.fromEntries(biases), `of at most ${most} tokens at that length`);
+    }
+    return {
+      ask: ({ masked }) => {
+        const cells = Array.from(masked).flatMap((p) => biases.map((entry) => [p, ...entry]));
+        const column = (k: number) => cells.map((cell) => cell[k]);
+        const [position, token] = [Int32Array.from(column(0)), Int32Array.from(column(1))];
+        return { query: masked, credit: { position, token, value: Float32Array.from(column(2)) } };
+      },
+    };
+  };
   return named('logitBias', Object.fromEntries(biases), refinement, ['credit']);
 }

@@ -1,7 +1,7 @@
 /** What the namespaced object `lacuna` of a request says of the run itself. */
 import { policyNamed } from '../decoding/catalogue.js';
-import { named } from '../decoding/named.js';
-import type { LengthPlan } from '../decoding/policy.js';
+import { factsOf, named } from '../decoding/named.js';
+import type { Decoder, LengthPlan } from '../decoding/policy.js';
 import type { GenerateOptions } from '../plan.js';
 import { hole } from '../template/hole.js';
 import type { Segment } from '../template/types.js';
@@ -47,9 +47,7 @@ export function steeringOf(fields: Record<string, unknown>, limits: Limits): Ste
   if (given(template) && given(start)) invalid('lacuna.template', template, 'left out with start');
   return {
     policies: {
-      ...(given(fields.decode) && {
-        decode: policyNamed('decode', 'lacuna.decode', fields.decode),
-      }),
+      ...(given(fields.decode) && { decode: decoderOf(fields.decode, limits) }),
       ...(given(fields.blocks) && {
         blocks: policyNamed('blocks', 'lacuna.blocks', fields.blocks),
       }),
@@ -61,6 +59,14 @@ export function steeringOf(fields: Record<string, unknown>, limits: Limits): Ste
     ahead: given(ahead) && boolean('lacuna.ahead', ahead),
     ...(given(template) && { template: templateOf(template, limits) }),
   };
+}
+
+/** Each canvas that it looks at beside the run's own is a session. */
+function decoderOf(value: unknown, { hypotheses }: Limits): Decoder {
+  const decode = policyNamed('decode', 'lacuna.decode', value);
+  const { width = 0 } = (factsOf(decode).options ?? {}) as { width?: number };
+  if (width > hypotheses) invalid('lacuna.decode.options.width', width, `at most ${hypotheses}`);
+  return decode;
 }
 
 function measuresOf(value: unknown): Measure[] {

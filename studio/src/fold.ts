@@ -102,6 +102,7 @@ export class Timeline {
 
   #step(frame: StepFrame): void {
     const { commits, edits = [], remasks = [], splices = [], candidates = [] } = frame;
+    this.#lengthen(frame);
     const state = this.#state;
     const marks = new Map<number, Mark>();
     const before = new Map<number, number>();
@@ -132,6 +133,7 @@ export class Timeline {
 
   /** A whole canvas: what was left out before it comes in at once. */
   #picture(frame: Keyframe): void {
+    this.#lengthen(frame);
     const state = this.#state;
     const last = this.last;
     const missed = last === undefined || last.step < frame.step;
@@ -161,6 +163,10 @@ export class Timeline {
         ...this.#copy(),
       });
     } else Object.assign(last, measured(frame), this.#copy());
+  }
+
+  #lengthen({ length }: StepFrame | Keyframe): void {
+    if (length !== undefined && this.start) this.start = { ...this.start, length };
   }
 
   #write(at: number, token: number, p: number, born: number): void {

@@ -25,6 +25,8 @@ export interface StartFrame {
 }
 
 interface Measured {
+  /** Of an answer that became longer while it was written: its positions from here on. */
+  length?: number;
   step: number;
   block: number;
   remaining: number;

@@ -69,7 +69,7 @@ describe('numbers', () => {
     const handler = createHandler({ model, defaults });
     const beam = (options: object) => ({ decode: { name: 'beam', options } });
     for (const lacuna of [
-      ...[beam({ width: 1e6 }), beam({ width: -1 })],
+      ...[beam({ width: 1e6 }), beam({ width: -1 }), beam({ width: 17 })],
       { blocks: { name: 'blocks', options: { size: -1 } } },
       { start: Array(5000).fill(1) },
       { start: [1, 2], fixed: Array(100_000).fill(0) },
@@ -87,6 +87,36 @@ describe('numbers', () => {
       expect([Object.keys(lacuna), response.status]).toEqual([Object.keys(lacuna), 400]);
       expect(lengths.reduce((a, b) => a + b, 0)).toBeLessThan(100_000);
     }
+  });
+
+  test('a prediction, and hypotheses, as the limits say', async () => {
+    const handler = createHandler({ model, defaults, limits: { prediction: 8, hypotheses: 3 } });
+    const path = '/v1/chat/completions';
+    const predicted = (content: string, more: object = {}) => {
+      const messages = [{ role: 'user', content: 'a' }];
+      const prediction = { type: 'content', content };
+      return handler(ask({ messages, max_tokens: 12, prediction, ...more }, path));
+    };
+    expect((await predicted('a'.repeat(8))).status).toBe(200);
+    for (const stream of [false, true]) {
+      const response = await predicted('a'.repeat(9), { stream });
+      const { error } = (await response.json()) as Reply;
+      expect([response.status, error!.param]).toEqual([400, 'prediction']);
+      expect(error!.message).toContain('at most 8 tokens');
+    }
+    const width = async (lacuna: object) => {
+      const response = await handler(ask({ prompt: 'a', max_tokens: 4, lacuna }));
+      return [response.status, ((await response.json()) as Reply).error?.param];
+    };
+    const beam = (options: object) => ({ decode: { name: 'beam', options } });
+    expect(await width(beam({ width: 3, depth: 1 }))).toEqual([200, undefined]);
+    const [status, param] = await width(beam({ width: 4 }));
+    expect([status, param]).toEqual([400, 'lacuna.decode.options.width']);
+    const headers = { host: 'localhost' };
+    const list = await handler(new Request('http://localhost/lacuna/v1/policies', { headers }));
+    const { decode } = (await list.json()) as { decode: Record<string, object> };
+    expect(decode.beam).toMatchObject({ properties: { width: { maximum: 3 } } });
+    expect(handler.active).toBe(0);
   });
 
   test('token ids', async () => {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Random } from '../../lib/gguf/random.js';
@@ -9,7 +10,7 @@ import { writeSynthetic } from '../../lib/gguf/synthetic.js';
 import { loadModel, type Model } from '../../lib/index.js';
 import { createHandler, type Handler } from '../../lib/server/index.js';
 import { SchemaSource } from '../schema/random.js';
-import { chunks, folded, request, whole, type Reply } from './local.js';
+import { chunks, folded, request, whole, type Choice, type Reply } from './local.js';
 
 const path = '/v1/chat/completions';
 const template = '{% for m in messages %}{{ m.content }}\n{% endfor %}';
@@ -62,6 +63,39 @@ test('300 random schemas, each in one piece or as a stream: it parses and fits',
   }
   expect([handler.engine.running, handler.active]).toEqual([0, 0]);
 }, 240_000);
+
+describe('commit_now: complete, and as the schema wants it, a forward or two later', () => {
+  const year = { type: 'integer', minimum: 1500 };
+  const years = { type: 'array', items: year, minItems: 6 };
+  const line = { type: 'string', minLength: 2, maxLength: 40 };
+  const mood = { enum: ['glad', 'grim', 'grave'] };
+  const properties = { line, mood, years, more: { type: 'array', items: line, minItems: 3 }, year };
+  const schema = { type: 'object', properties, required: Object.keys(properties) };
+  const parameters = { type: 'object', properties: { line, years }, required: ['line', 'years'] };
+  const tools = [{ type: 'function', function: { name: 'reign', parameters } }];
+
+  test.each<[string, object, object, (message: Message) => string]>([
+    ['json', { response_format: formatOf(schema) }, schema, ({ content }) => content!],
+    [
+      'call',
+      { tools, tool_choice: 'required' },
+      parameters,
+      ({ tool_calls }) => tool_calls![0].function.arguments,
+    ],
+  ])('%s', async (name, body, wanted, textOf) => {
+    const more = { headers: { 'x-request-id': `mine-${name}` } };
+    const answer = handler(request(path, { messages, ...body }, more));
+    while (handler.engine.running === 0) await turn();
+    const control = { id: `mine-${name}`, action: 'commit_now' };
+    expect((await handler(request(`${path}/control`, control))).status).toBe(200);
+    const { choices, lacuna } = (await (await answer).json()) as Reply;
+    const value: unknown = JSON.parse(textOf(choices[0].message!));
+    const ajv = new Ajv2020({ strict: false });
+    expect(ajv.validate(wanted, value), ajv.errorsText()).toBe(true);
+    expect(lacuna!.stats!.forwards).toBeLessThan(6); // six years alone would take more
+  });
+});
+type Message = NonNullable<Choice['message']>;
 
 const schema = {
   type: 'object',

@@ -44,7 +44,7 @@ export async function atDesk(job: Job, act: Act): Promise<Outcome> {
   const sampling = { temperature, topK, topP, seed };
   const blanks = { decode, blocks, cache, signal, deadline, ...sampling };
   const { maxStringTokens } = wanted;
-  const desk = new Desk(model, prompt, { sampling, signal, most: room });
+  const desk = new Desk(model, prompt, { sampling, signal, deadline, most: room });
   const pen = new Pen(job);
   const finish = await act(desk, pen, { maxStringTokens, blanks })
     .catch((error: unknown) => {

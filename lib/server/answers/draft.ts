@@ -1,7 +1,7 @@
 /** `prediction`: an answer that begins as the text that the client expects. */
 import type { LengthPlan } from '../../decoding/policy.js';
 import { named } from '../../decoding/named.js';
-import { object, oneOf } from '../../validate.js';
+import { invalid, object, oneOf } from '../../validate.js';
 import type { Job, Outcome } from '../answer.js';
 import { contentOf } from '../messages.js';
 import { writeText } from './text.js';
@@ -23,10 +23,19 @@ export function predictionOf(value: unknown): string | undefined {
  * The canvas starts from the draft. One forward says of each of its tokens how probable it is where it
  * stands, given the prompt and all others; what is unlikely becomes a mask, and so is what follows.
  */
-export async function draftWork(job: Job, prediction: string): Promise<Outcome> {
-  const { engine, model, maxTokens, prompt, wanted } = job;
+export function draftWork(job: Job, prediction: string): Promise<Outcome> {
+  const { engine, model, maxTokens } = job;
   const reach = prediction.slice(0, charactersPerToken * maxTokens); // encoding takes its time
   const tokens = model.tokenizer.encode(reach, { bos: false }).subarray(0, maxTokens);
+  const most = engine.limits.prediction;
+  if (tokens.length > most) {
+    invalid('prediction', prediction, `at most ${most} tokens; it has ${tokens.length}`);
+  }
+  return edited(job, tokens);
+}
+
+async function edited(job: Job, tokens: Int32Array): Promise<Outcome> {
+  const { engine, model, maxTokens, prompt, wanted } = job;
   const drafted = await likely(job, tokens);
   const firstForward = performance.now();
   const { mask } = model.info.tokens;

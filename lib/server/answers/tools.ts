@@ -78,6 +78,7 @@ async function writeCalls(
 
 /** Whether the model rather goes on with a call than ends its turn. */
 async function another(desk: Desk, whole: string): Promise<boolean> {
+  if (desk.late) return false;
   const { eos, eot = desk.model.tokenizer.eot } = desk.model.info.tokens;
   const ends = [eot, eos].filter((token) => token !== undefined);
   if (ends.length === 0) return false;

@@ -1,6 +1,7 @@
 /** Asking for the end of an answer that is being written; the guard in front of all paths. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dialectGets, dialectPosts } from '../../../lib/server/dialects/index.js';
+import { Timeline } from '../../../studio/src/fold.js';
 import { eventsOf, messages, prompt, Server } from './support.js';
 
 let server: Server;
@@ -9,8 +10,21 @@ beforeAll(async () => {
 });
 afterAll(() => server.model.dispose());
 
+const ends = () => {
+  const { eos, eot } = server.model.info.tokens;
+  return [eos, eot].filter((token) => token !== undefined);
+};
+const steps = (count: number) => ({ name: 'lowConfidence', options: { steps: count } });
 const path = '/v1/chat/completions/control';
 const long = { messages, max_tokens: 200, seed: 1 };
+
+const line = { type: 'string', maxLength: 200 };
+const schema = {
+  type: 'object',
+  properties: { first: line, second: line, third: line },
+  required: ['first', 'second', 'third'],
+};
+const lines = { type: 'json_schema', json_schema: { name: 'lines', schema } };
 
 /** A stream with its canvas, of which a step has been read. */
 async function begun(body: object) {
@@ -33,16 +47,27 @@ async function begun(body: object) {
     const events = eventsOf(text);
     const said = events.map(({ choices }) => (choices as { delta: { content?: string } }[])[0]);
     const frames = events.flatMap(({ lacuna }) => (lacuna ? [lacuna as Frame] : []));
-    return { text: said.map(({ delta }) => delta.content ?? '').join(''), frames };
+    const finish = events.flatMap(({ choices }) =>
+      (choices as { finish_reason: string | null }[]).flatMap(
+        (choice) => choice.finish_reason ?? [],
+      ),
+    );
+    return {
+      finish: finish.at(-1),
+      text: said.map(({ delta }) => delta.content ?? '').join(''),
+      frames,
+    };
   };
   return { id, rest };
 }
 interface Frame {
   kind: string;
   remaining: number;
+  stable: number;
+  length?: number;
   commits: [number, number, string][];
   edits?: [number, number, string][];
-  stats: { tokens: number };
+  stats: { tokens: number; slots: number };
 }
 
 test('commit_now: the answer is complete, a few forwards later', async () => {
@@ -55,6 +80,43 @@ test('commit_now: the answer is complete, a few forwards later', async () => {
   expect(steps.length).toBeLessThan(100); // of 200
   expect(frames.at(-1)!.stats.tokens).toBeGreaterThan(steps.length);
   expect(server.handler.engine.running).toBe(0);
+});
+
+test('extend: so many tokens more, in the canvas that the client folds, and in the text', async () => {
+  const bias = { logit_bias: Object.fromEntries(ends().map((token) => [token, -100])) };
+  const { id, rest } = await begun({ ...long, ...bias, max_tokens: 60 });
+  const reply = await server.json(path, { id, action: 'extend', tokens: 13 });
+  expect(reply).toMatchObject({ action: 'extend', accepted: true, max_tokens: 73 });
+  const [status, { error }] = await server.error(path, { id, action: 'extend', tokens: 1e6 });
+  expect([status, (error as { param: string }).param]).toEqual([400, 'tokens']);
+  const { text, frames, finish } = await rest();
+  const timeline = Timeline.of(frames as never);
+  expect(timeline.last!.tokens).toHaveLength(73);
+  expect(timeline.last!.remaining).toBe(0);
+  expect(timeline.start!.length).toBe(73);
+  expect(server.model.tokenizer.decode(timeline.last!.tokens)).toBe(text);
+  expect(frames.filter(({ length }) => length === 73).map(({ kind }) => kind)).toContain('step');
+  const stable = frames.filter(({ kind }) => kind === 'step').map((frame) => frame.stable);
+  expect(stable).toEqual([...stable].sort((a, b) => a - b));
+  expect(frames.at(-1)!.stats).toMatchObject({ tokens: 73, slots: 73 });
+  expect(finish).toBe('length');
+});
+
+test.each<[string, object]>([
+  ['suffix', { prompt, suffix: ' I am thine.', max_tokens: 100 }],
+  ['template', { prompt, lacuna: { template: ['Now', { max: 100, min: 100 }, '.'] } }],
+  ['steps', { prompt, max_tokens: 100, lacuna: { steps: 90 } }],
+  ['decoder', { prompt, max_tokens: 100, lacuna: { decode: steps(90) } }],
+  ['json', { prompt, messages, response_format: lines }],
+])('extend: not with %s', async (name, body) => {
+  const id = `mine-${name}`;
+  const at = name === 'json' ? '/v1/chat/completions' : '/v1/completions';
+  const answer = server.request(at, body, { 'x-request-id': id });
+  await server.writing();
+  const [status, { error }] = await server.error(path, { id, action: 'extend', tokens: 1 });
+  expect([status, (error as { code: string }).code]).toEqual([409, 'not_extendable']);
+  await server.json(path, { id, action: 'commit_now' });
+  expect((await answer).status).toBe(200);
 });
 
 test('pin: the token stands there to the end', async () => {
@@ -120,15 +182,8 @@ test('by the id of the request, for an answer in one piece', async () => {
 });
 
 test('JSON is whole', async () => {
-  const line = { type: 'string', maxLength: 200 };
-  const schema = {
-    type: 'object',
-    properties: { first: line, second: line, third: line },
-    required: ['first', 'second', 'third'],
-  };
-  const response_format = { type: 'json_schema', json_schema: { name: 'lines', schema } };
   const id = 'mine-2';
-  const body = { messages, response_format, seed: 1 };
+  const body = { messages, response_format: lines, seed: 1 };
   const answer = server.request('/v1/chat/completions', body, { 'x-request-id': id });
   await server.writing();
   await server.json(path, { id, action: 'commit_now' });
