@@ -1,9 +1,9 @@
 /** Runs side by side, in numbers and in words. */
 import { cardOf } from './figures.js';
-import { textOf } from './fold.js';
 import type { Lane } from './lane.js';
 import { lanes, together, togethers, type Together } from './state.js';
 import { save } from './files.js';
+import { textOf } from './words.js';
 
 const columns = [
   ['tok/s', (lane: Lane) => card(lane).perSecond.toFixed(1)],

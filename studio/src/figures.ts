@@ -183,7 +183,7 @@ export function cardOf(timeline: Timeline, wall: number): Card {
 export function leastSure(timeline: Timeline, count: number) {
   return timeline.moments
     .flatMap((moment, index) =>
-      moment.commits.map(([at, , text, p]) => ({ index, at, text, p: p ?? 0 })),
+      moment.commits.map(([at, token, , p]) => ({ index, at, token, p: p ?? 0 })),
     )
     .sort((a, b) => a.p - b.p)
     .slice(0, count);

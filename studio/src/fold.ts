@@ -51,6 +51,8 @@ interface State {
 export class Timeline {
   /** Text of every token that was named. */
   readonly texts = new Map<number, string>();
+  /** What those of them add to the answer that are not text by themselves. */
+  readonly parts = new Map<number, Uint8Array>();
   /** The first is the canvas before any step. */
   readonly moments: Moment[] = [];
   start: StartFrame | undefined;
@@ -64,6 +66,7 @@ export class Timeline {
   }
 
   push(frame: CanvasFrame): void {
+    if (frame.kind !== 'end') this.name(frame);
     if (frame.kind === 'start') this.#begin(frame);
     else if (frame.kind === 'step') this.#step(frame);
     else if (frame.kind === 'keyframe') this.#picture(frame);
@@ -76,6 +79,17 @@ export class Timeline {
 
   get last(): Moment | undefined {
     return this.moments.at(-1);
+  }
+
+  /** Learns what the tokens of a frame are called, without the step. */
+  name({ bytes: parts = {}, ...frame }: StartFrame | StepFrame | Keyframe): void {
+    for (const [token, base64] of Object.entries(parts)) {
+      this.parts.set(Number(token), bytes(base64));
+    }
+    if (frame.kind !== 'step') return;
+    for (const [, top] of frame.candidates ?? []) {
+      for (const [token, text] of top) this.texts.set(token, text);
+    }
   }
 
   #begin(frame: StartFrame): void {
@@ -206,16 +220,6 @@ export function answerEnd({ start, mask }: Timeline, { tokens }: Moment): number
   const ends = start?.ends ?? [];
   const end = tokens.findIndex((token) => ends.includes(token));
   return end < 0 || tokens.subarray(0, end).includes(mask) ? tokens.length : end;
-}
-
-/** The answer as text, `░` for each mask. */
-export function textOf(timeline: Timeline, moment: Moment): string {
-  const end = answerEnd(timeline, moment);
-  const hidden = timeline.start?.ends ?? [];
-  return Array.from(moment.tokens.subarray(0, end), (token) => {
-    if (token === timeline.mask) return '░';
-    return hidden.includes(token) ? '' : (timeline.texts.get(token) ?? '');
-  }).join('');
 }
 
 /** Index of the block that a position of the answer lies in; 0 where blocks are not regular. */

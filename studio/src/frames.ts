@@ -9,7 +9,12 @@ export interface Policy {
   options?: unknown;
 }
 
-export interface StartFrame {
+interface Named {
+  /** By token id, what it adds to the answer where that is not its text: base64, empty for nothing. */
+  bytes?: Record<string, string>;
+}
+
+export interface StartFrame extends Named {
   kind: 'start';
   /** Positions of the answer. */
   length: number;
@@ -24,7 +29,7 @@ export interface StartFrame {
   policies: Record<string, Policy | Policy[]>;
 }
 
-interface Measured {
+interface Measured extends Named {
   step: number;
   block: number;
   remaining: number;

@@ -6,6 +6,7 @@ import type { Mark, Timeline } from './fold.js';
 import type { Lane } from './lane.js';
 import { active, go, index, lens, select, selected } from './state.js';
 import { theme } from './theme.js';
+import { nameOf } from './words.js';
 
 /** The part that is shown, and the size of its cells. */
 interface Grid {
@@ -273,9 +274,7 @@ export function HeatMap({ lane }: { lane: Lane }) {
     const value = lensValue(lens.value, moment, x, known, lane.last, step);
     const number =
       value === undefined ? '' : ` · ${lensNumber(lens.value, value, moment, x, step)}`;
-    const token = known
-      ? JSON.stringify(lane.timeline.texts.get(moment.tokens[x]) ?? '')
-      : 'masked';
+    const token = known ? nameOf(lane.timeline, moment.tokens[x]) : 'masked';
     setTold(`step ${step} · position ${x} · ${token}${number}`);
   };
   void lane.version.value;
@@ -318,7 +317,7 @@ export function HeatMap({ lane }: { lane: Lane }) {
                       select(row.at);
                     }}
                   >
-                    {JSON.stringify(row.text)}
+                    {nameOf(lane.timeline, row.token)}
                   </button>
                 </td>
                 <td>{row.at}</td>
