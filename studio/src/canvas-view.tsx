@@ -1,6 +1,6 @@
 /** The canvas of a run as text: one cell a token, redrawn only where it changed. */
 import { effect, signal, useComputed, type Signal } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import { binOf, lensNumber, lensValue, type Lens } from './figures.js';
 import { answerEnd, blockOf, type Moment, type Timeline } from './fold.js';
 import type { Entry } from './frames.js';
@@ -129,18 +129,8 @@ function Cell({ shown, i, id }: { shown: Signal<Shown>; i: number; id: string })
   );
 }
 
-export function CanvasView({ lane }: { lane: Lane }) {
-  const cells = useMemo(() => new Cells(), [lane]);
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(
-    () =>
-      effect(() => {
-        void lane.version.value;
-        cells.show(lane, indexOf(lane), lens.value);
-      }),
-    [lane, cells],
-  );
-  const id = `c${lane.id}`;
+/** What pointer and keys do to the tokens of a run. */
+function handlersOf(lane: Lane) {
   const cellOf = (event: MouseEvent) =>
     (event.target as HTMLElement).closest<HTMLElement>('[data-at]');
   const tell = (event: MouseEvent) => {
@@ -171,11 +161,24 @@ export function CanvasView({ lane }: { lane: Lane }) {
       if (selected.value !== undefined) lane.toggle(selected.value);
     } else select((selected.value ?? -Math.sign(move)) + move);
   };
+  return { onClick: pick, onMouseOver: tell, onKeyDown: keys };
+}
+
+export function CanvasView({ lane }: { lane: Lane }) {
+  const cells = useMemo(() => new Cells(), [lane]);
+  useEffect(
+    () =>
+      effect(() => {
+        void lane.version.value;
+        cells.show(lane, indexOf(lane), lens.value);
+      }),
+    [lane, cells],
+  );
+  const id = `c${lane.id}`;
   const chosen = selected.value;
   return (
     <div class="canvas" data-lane={lane.id}>
       <div
-        ref={box}
         class="tokens"
         role="listbox"
         tabIndex={0}
@@ -184,9 +187,7 @@ export function CanvasView({ lane }: { lane: Lane }) {
           chosen !== undefined && chosen < cells.count.value ? `${id}-${chosen}` : undefined
         }
         aria-busy={lane.status.value === 'running'}
-        onClick={pick}
-        onMouseOver={tell}
-        onKeyDown={keys}
+        {...handlersOf(lane)}
       >
         {Array.from({ length: cells.count.value }, (_, i) => (
           <Cell key={i} shown={cells.cells[i]} i={i} id={id} />

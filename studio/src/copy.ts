@@ -37,7 +37,7 @@ export function typescript(request: RunRequest, file: string, defaults: Defaults
     const policy = (lacuna[role] ?? usual[role]) as Policy | undefined;
     return policy === undefined ? [] : [[role, policy] as const];
   });
-  const template = lacuna.template as (string | { min: number; max: number })[] | undefined;
+  const template = lacuna.template as (string | object)[] | undefined;
   const names = ['loadModel', ...policies.map(([, { name }]) => name)];
   if (template?.some((part) => typeof part === 'object')) names.push('hole');
   const plainOptions = {

@@ -1,4 +1,5 @@
 /** From the frames of a run to its canvas after every step. Pure: the page and the tests share it. */
+import { bytesOf } from './base64.js';
 import type {
   CanvasFrame,
   EndFrame,
@@ -26,6 +27,8 @@ export interface Moment {
   tokens: Int32Array;
   /** 0 … 255; of known tokens that of their commit. */
   confidence: Uint8Array;
+  /** There is no confidence of masks: the file has none. */
+  blind: boolean;
   entropy: Uint8Array | undefined;
   margin: Uint8Array | undefined;
   /** Index of the moment in which the token came, −1 where there is none. */
@@ -82,9 +85,9 @@ export class Timeline {
   }
 
   /** Learns what the tokens of a frame are called, without the step. */
-  name({ bytes: parts = {}, ...frame }: StartFrame | StepFrame | Keyframe): void {
-    for (const [token, base64] of Object.entries(parts)) {
-      this.parts.set(Number(token), bytes(base64));
+  name(frame: StartFrame | StepFrame | Keyframe): void {
+    for (const [token, base64] of Object.entries(frame.bytes ?? {})) {
+      this.parts.set(Number(token), bytesOf(base64));
     }
     if (frame.kind !== 'step') return;
     for (const [, top] of frame.candidates ?? []) {
@@ -105,7 +108,14 @@ export class Timeline {
     }
     const remaining = this.#state.tokens.filter((token) => token === mask).length;
     const confidence = Uint8Array.from(this.#state.sure, (p) => 255 * p);
-    const nothing = { marks: new Map(), before: new Map(), commits: [], candidates: new Map() };
+    const blind = frame.blind ?? false;
+    const nothing = {
+      blind,
+      marks: new Map(),
+      before: new Map(),
+      commits: [],
+      candidates: new Map(),
+    };
     this.moments.push({
       ...{ step: -1, block: 0, remaining, stable: 0, ms: 0, elapsed: 0, refresh: false },
       ...{ confidence, entropy: undefined, margin: undefined },
@@ -139,6 +149,7 @@ export class Timeline {
     this.moments.push({
       ...measured(frame),
       ...{ ms, elapsed, refresh: frame.refresh ?? false, marks, before, commits },
+      blind: this.start?.blind ?? false,
       candidates: new Map(candidates),
       ...this.#copy(),
     });
@@ -167,6 +178,7 @@ export class Timeline {
           ms: 0,
           elapsed: last?.elapsed ?? 0,
           refresh: false,
+          blind: this.start?.blind ?? false,
           marks,
           before: new Map(),
           commits: [],
@@ -205,14 +217,10 @@ function measured(frame: StepFrame | Keyframe) {
   const { step, block, remaining, stable, confidence, entropy, margin } = frame;
   return {
     ...{ step, block, remaining, stable },
-    confidence: bytes(confidence),
-    entropy: entropy === undefined ? undefined : bytes(entropy),
-    margin: margin === undefined ? undefined : bytes(margin),
+    confidence: bytesOf(confidence),
+    entropy: entropy === undefined ? undefined : bytesOf(entropy),
+    margin: margin === undefined ? undefined : bytesOf(margin),
   };
-}
-
-function bytes(base64: string): Uint8Array {
-  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
 /** Where the answer ends: at its first end token once all before it is known, else with the canvas. */

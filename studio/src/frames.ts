@@ -27,6 +27,8 @@ export interface StartFrame extends Named {
   /** What is known at first. */
   fixed: [at: number, token: number, text: string][];
   policies: Record<string, Policy | Policy[]>;
+  /** What the model thought of masks was not kept: their confidence is 0 in all frames. */
+  blind?: boolean;
 }
 
 interface Measured extends Named {
@@ -94,22 +96,4 @@ export interface Trace {
   request: RunRequest;
   frames: CanvasFrame[];
   text: string;
-}
-
-/** Throws an `Error` that says what is wrong. */
-export function parseTrace(json: string): Trace {
-  let value: Partial<Trace> | null;
-  try {
-    value = JSON.parse(json) as Partial<Trace> | null;
-  } catch {
-    throw new Error('this file is not JSON');
-  }
-  const whole =
-    value?.kind === 'lacuna-run' &&
-    value.v === 1 &&
-    Array.isArray(value.frames) &&
-    value.frames[0]?.kind === 'start' &&
-    typeof value.request?.body === 'object';
-  if (!whole) throw new Error('this file is not a run that the studio saved');
-  return value as Trace;
 }

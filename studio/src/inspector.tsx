@@ -35,7 +35,9 @@ export function Inspector({ lane }: { lane: Lane | undefined }) {
           ['Committed', moment.born[at] > 0 ? `step ${moment.born[at]}` : 'known at first'],
           ['Confidence then', moment.born[at] > 0 ? moment.sure[at].toFixed(3) : '–'],
         ] as [string, string][])
-      : ([['Confidence', (moment.confidence[at] / 255).toFixed(2)]] as [string, string][])),
+      : moment.blind
+        ? []
+        : ([['Confidence', (moment.confidence[at] / 255).toFixed(2)]] as [string, string][])),
     ...(moment.entropy ? ([['Entropy', share(moment.entropy[at])]] as [string, string][]) : []),
     ...(moment.margin ? ([['Margin', share(moment.margin[at])]] as [string, string][]) : []),
     ...(moment.flips[at] > 0
@@ -65,7 +67,7 @@ const share = (byte: number) => `${Math.round((100 * byte) / 255)} %`;
 /** Confidence of the position over the steps. */
 function History({ timeline, at }: { timeline: Timeline; at: number }) {
   const values = timeline.moments.slice(1).map(({ confidence }) => (confidence[at] ?? 0) / 255);
-  if (values.length < 2) return null;
+  if (values.length < 2 || timeline.start?.blind) return null;
   const points = values
     .map((y, x) => `${(x / (values.length - 1)) * 240},${38 - 36 * y}`)
     .join(' ');

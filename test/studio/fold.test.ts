@@ -6,7 +6,8 @@ import { generate, loadModel, type GenerateOptions, type Model } from '../../lib
 import { createHandler } from '../../lib/server/index.js';
 import { cardOf, seriesOf, whatIf } from '../../studio/src/figures.js';
 import { blockOf, Timeline } from '../../studio/src/fold.js';
-import { parseTrace, type CanvasFrame } from '../../studio/src/frames.js';
+import type { CanvasFrame } from '../../studio/src/frames.js';
+import { parseTrace } from '../../studio/src/traces.js';
 import { nameOf, textOf } from '../../studio/src/words.js';
 import { writingModel } from '../server/local.js';
 import { modelPath } from './chromium.js';
