@@ -17,7 +17,7 @@ export function policiesOf({ id, model, defaults }: Engine): object {
     ]),
   );
   const { architecture, parameters, context, backend, name } = model.info;
-  const { temperature = 0, topK, topP = 1, seed = 0, preset, bos } = defaults;
+  const { temperature = 0, topK, topP = 1, seed = 0, preset, bos, chat } = defaults;
   return {
     model: { id, name, architecture, parameters, context, backend },
     ...schemas,
@@ -31,6 +31,7 @@ export function policiesOf({ id, model, defaults }: Engine): object {
     defaults: {
       preset,
       bos,
+      chat,
       temperature,
       top_k: topK,
       top_p: topP,

@@ -108,4 +108,4 @@ test.skipIf(!ready)('it opens in the page, plays, and goes on as a page of its o
   } finally {
     await on.close();
   }
-});
+}, 300_000);
