@@ -1,16 +1,11 @@
 // Against node-llama-cpp: the same files and canvas, the two engines' runs in turn.
-import { fork, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { median } from '../dist/cli/format.js';
 import { operations } from '../dist/cli/speed.js';
-import { root } from '../scripts/native-build.mjs';
 import { atPeak, quietest, withPeak } from './machine.mjs';
 import { modelFile, openModel } from './models.mjs';
+import { Peer, installPeer } from './peer/peer.mjs';
 import { markdown, ms, percent, times } from './report.mjs';
 
-const folder = join(root, 'bench', 'peer');
 const length = 256;
 const prompt = 64;
 const block = { start: 128, end: 160 };
@@ -19,7 +14,7 @@ const targets = { full: { F16: 2.5, other: 4 }, block: 30 };
 const fewestAgreed = 0.9;
 
 export async function run({ types = ['F16', 'Q8_0', 'Q4_0', 'Q4_K_M'], runs = 5, threads }) {
-  install();
+  installPeer();
   const rows = [];
   const failures = [];
   for (const type of types) {
@@ -36,61 +31,9 @@ export async function run({ types = ['F16', 'Q8_0', 'Q4_0', 'Q4_K_M'], runs = 5,
   return { data: { rows }, failures };
 }
 
-/** node-llama-cpp and its binary for this machine, without those for GPUs: they are 600 MB. */
-function install() {
-  const { dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const version = dependencies['node-llama-cpp'];
-  const arch = `${{ darwin: 'mac', win32: 'win' }[process.platform] ?? process.platform}-${process.arch}`;
-  const binary = `@node-llama-cpp/${arch === 'mac-arm64' ? 'mac-arm64-metal' : arch}`;
-  const present = [binary, 'node-llama-cpp'].every((name) => {
-    const manifest = join(folder, 'node_modules', name, 'package.json');
-    return existsSync(manifest) && createRequire(manifest)(manifest).version === version;
-  });
-  if (present) return;
-  console.error(`installing node-llama-cpp ${version} into bench/peer …`);
-  const flags = ['--no-save', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
-  const { status } = spawnSync('npm', ['install', ...flags, `${binary}@${version}`], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    shell: process.platform === 'win32',
-  });
-  if (status !== 0) throw new Error(`npm could not install node-llama-cpp ${version}`);
-}
-
-class Peer {
-  static async start(file, threads) {
-    const peer = new Peer();
-    peer.child = fork(join(folder, 'engine.mjs'), [file, length, threads].map(String));
-    peer.info = await peer.answer();
-    return peer;
-  }
-
-  answer() {
-    const { child } = this;
-    return new Promise((resolve, reject) => {
-      const ended = (code) => reject(new Error(`the peer ended with code ${code}`));
-      child.once('exit', ended);
-      child.once('message', (message) => {
-        child.off('exit', ended);
-        resolve(message);
-      });
-    });
-  }
-
-  ask(message) {
-    const answer = this.answer();
-    this.child.send(message);
-    return answer;
-  }
-
-  stop() {
-    this.child.disconnect();
-  }
-}
-
 async function compare(type, { runs, threads }) {
   const model = await openModel(type, { threads });
-  const peer = await Peer.start(await modelFile(type), threads);
+  const peer = await Peer.start(await modelFile(type), length, threads);
   const session = model.createSession({ length });
   try {
     const known = Int32Array.from({ length: prompt }, (_, i) => 1 + ((i * 7919) % 100_000));

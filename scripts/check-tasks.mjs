@@ -1,14 +1,22 @@
-// node scripts/check-tasks.mjs [MODEL] [--samples N]: what a tasks model gets right one token at a time,
-// the most confident first, for each task and size, beside what is asked of it. Exit code 1 if it
+// node scripts/check-tasks.mjs [MODEL] [--samples N] [--blocks-from-end N]: what a tasks model gets right
+// one token at a time, the most confident first, in blocks if wanted, for each task and size, beside what is asked of it. Exit code 1 if it
 // gets less. Needs `npm run build`.
 import { parseArgs } from 'node:util';
-import { loadModel, modelSubject, parallelbench, taskNames, tasks, wilson } from '../dist/index.js';
+import {
+  blocksFromEnd,
+  loadModel,
+  modelSubject,
+  parallelbench,
+  taskNames,
+  tasks,
+  wilson,
+} from '../dist/index.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { samples: { type: 'string', default: '200' }, 'block-length': { type: 'string' } },
+  options: { samples: { type: 'string', default: '200' }, 'blocks-from-end': { type: 'string' } },
 });
-const { samples, 'block-length': blockLength } = values;
+const { samples, 'blocks-from-end': size } = values;
 const file = positionals[0] ?? 'models/tasks.Q8_0.gguf';
 
 // Share of right answers, over all sizes up to `most`.
@@ -31,7 +39,7 @@ async function scores(subject, task) {
   const found = [];
   for (const n of sizes) {
     const greedy = { strategies: ['confidence'], values: [1], temperatures: [0] };
-    const block = blockLength && { blockLength: Number(blockLength) };
+    const block = size && { blocks: blocksFromEnd(Number(size)) };
     const options = { tasks: [task], n, samples: each, ...greedy, ...block };
     found.push({ n, ...(await parallelbench(subject, options))[0] });
   }

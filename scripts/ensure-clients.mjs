@@ -1,11 +1,13 @@
-// Installs the clients of test/clients (OpenAI's, the AI SDK, LangChain, Ollama's, and a newer Node for
-// those that want one) if they are missing or their lock file has changed. Without the network it only
-// says so: the tests that need them then fail, the others run.
+// Installs what tests compare with: the clients of test/clients (OpenAI's, the AI SDK, LangChain,
+// Ollama's, and a newer Node for those that want one) if they are missing or their lock file has
+// changed, and llama.cpp in bench/peer. Without the network it only says so: the tests that need them
+// then fail, the others run.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { installPeer } from '../bench/peer/peer.mjs';
 import { root } from './native-build.mjs';
 
 export const clients = join(root, 'test', 'clients');
@@ -32,9 +34,11 @@ export function ensureClients() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  try {
-    ensureClients();
-  } catch (error) {
-    console.error(`${error.message}; tests with real clients will fail.`);
+  for (const install of [ensureClients, installPeer]) {
+    try {
+      install();
+    } catch (error) {
+      console.error(`${error.message}; tests with them will fail.`);
+    }
   }
 }

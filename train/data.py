@@ -124,13 +124,15 @@ def first_words(path: Path) -> set[str]:
 
 class Play:
     """Speeches: half of the canvases are windows of running text, wholly to be written; in the
-    other half the speeches before are the prompt, and the answer is one to three speeches and then
-    end of text. The last 5 % of the text are for validation."""
+    other half the speeches before are the prompt, and the answer is one to three speeches (the
+    longer the canvas, the more) and then end of text. Each batch has `micro_tokens` tokens in
+    canvases of one of the `lengths`; those of validation, the last 5 % of the text, have `length`.
+    """
 
     def __init__(self, config: dict, seed: int, vocabulary: Vocabulary | None = None) -> None:
         self.seed = seed
-        self.rows, self.length = config["rows"], config["length"]
-        self.micro = config["micro_tokens"]
+        self.length, self.lengths = config["length"], config["lengths"]
+        self.micro, self.count = config["micro_tokens"], config["batches"]
         text = (HERE / config["file"]).read_text()
         cut = int(len(text) * 0.95)
         self.texts = {"train": text[:cut], "validation": text[cut:]}
@@ -141,51 +143,56 @@ class Play:
             for part, t in self.texts.items()
         }
 
-    def _window(self, at: int, part: str) -> Example:
-        return Example([], self.ids[part][at : at + self.length])
+    def _window(self, at: int, length: int, part: str) -> Example:
+        return Example([], self.ids[part][at : at + length])
 
-    def _dialogue(self, at: int, count: int, part: str, spare: int) -> Example:
+    def _dialogue(self, at: int, count: int, length: int, part: str, spare: int) -> Example:
         """`count` speeches from number `at` on, and as many before them as there is room for if
-        `spare` tokens are left free, which will be end of text."""
+        `spare` tokens are left free, which will be end of text; what is too long is cut and has
+        none."""
         speeches = self.speeches[part]
         answer = [i for speech in speeches[at : at + count] for i in speech]
         prompt: list[int] = []
         for before in reversed(speeches[:at]):
-            if len(prompt) + len(before) + len(answer) + 2 + spare > self.length:
+            if len(prompt) + len(before) + len(answer) + 2 + spare > length:
                 break
             prompt = before + prompt
-        return Example([self.vocabulary.start] + prompt, answer[: self.length - 2])
+        return Example([self.vocabulary.start] + prompt, answer[: length - 1])
 
-    def _draw(self, random: np.random.Generator, part: str) -> Example:
+    def _draw(self, random: np.random.Generator, length: int, part: str) -> Example:
         if random.random() < 0.5:
-            return self._window(int(random.integers(len(self.ids[part]) - self.length)), part)
-        count, spare = int(random.integers(1, 4)), int(random.integers(self.length // 2))
+            return self._window(int(random.integers(len(self.ids[part]) - length)), length, part)
+        count, spare = int(random.integers(1, 2 + length // 128)), int(random.integers(length // 2))
         at = int(random.integers(len(self.speeches[part]) - 3))
-        return self._dialogue(at, count, part, spare)
+        return self._dialogue(at, count, length, part, spare)
 
     def batches(self, step: int) -> list[Batch]:
         random = numbers(self.seed, step, 1)
-        examples = [self._draw(random, "train") for _ in range(self.rows)]
-        size = max(1, self.micro // self.length)
+        lengths = [int(n) for n in random.choice(self.lengths, size=self.count)]
         return [
-            canvas(examples[i : i + size], self.length, self.vocabulary.end)
-            for i in range(0, len(examples), size)
+            canvas(
+                [self._draw(random, length, "train") for _ in range(self.micro // length)],
+                length,
+                self.vocabulary.end,
+            )
+            for length in lengths
         ]
 
     def validation_batches(self, limit: int = 100) -> Iterator[tuple[str, Batch, int]]:
         """As above: windows that follow one another, and dialogues from places evenly spread."""
         ids, speeches = self.ids["validation"], self.speeches["validation"]
-        windows = range(0, len(ids) - self.length, self.length)
+        length = self.length
+        windows = range(0, len(ids) - length, length)
         starts = range(1, len(speeches) - 3, max(1, len(speeches) // limit))
         groups = {
-            "windows": [self._window(at, "validation") for at in windows],
-            "speeches": [self._dialogue(at, 1 + at % 3, "validation", 0) for at in starts],
+            "windows": [self._window(at, length, "validation") for at in windows],
+            "speeches": [self._dialogue(at, 1 + at % 3, length, "validation", 0) for at in starts],
         }
         for name, group in groups.items():
             for i in range(0, len(group), 32):
                 some = group[i : i + 32]
                 characters = sum(len(self.vocabulary.decode(e.answer)) for e in some)
-                yield name, canvas(some, self.length, self.vocabulary.end), characters
+                yield name, canvas(some, length, self.vocabulary.end), characters
 
 
 def speeches_of(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { blocks } from '../decoding/blocks.js';
 import { fastest, overTasks, parallelbench, type BenchPoint } from '../tasks/bench.js';
 import { taskCorpus, taskNames, taskWords, type Split, type TaskName } from '../tasks/index.js';
 import { strategies, strategyNames, type StrategyName } from '../tasks/strategies.js';
@@ -144,7 +145,8 @@ async function measured(
   const { tasks, strategies, values, samples, size: n, temperatures, blockLength, seed } = flags;
   const onRun = (_: unknown, done: number, of: number) =>
     note(process.stderr, `${Math.floor((100 * done) / of)} % of ${plural(of, 'run')}`);
-  const swept = { strategies, values, temperatures, blockLength };
+  const plan = blockLength === undefined ? undefined : blocks(blockLength);
+  const swept = { strategies, values, temperatures, blocks: plan };
   const options = { tasks, samples, n, seed, ...swept, signal, onRun };
   const points = await parallelbench(subject, defined(options));
   note(process.stderr, '');

@@ -25,6 +25,22 @@ export function blocks(size: number = blocksFields.size.default): BlockPlan {
 }
 
 /**
+ * Blocks of `size` positions counted from the end of the answer, so that the first one is shorter if
+ * `maxTokens` is no multiple of `size`: as models trained blockwise in reverse order have met them.
+ * Source: "Why mask diffusion does not work" (arXiv 2510.03289), section 3.4.2.
+ * @param size positions, at least 1
+ */
+export function blocksFromEnd(size: number): BlockPlan {
+  integer('blocksFromEnd(size)', size, { min: 1 });
+  return named('blocksFromEnd', size, (prompt, maxTokens) => {
+    const length = prompt + maxTokens;
+    const rest = maxTokens % size;
+    const first = rest > 0 ? [{ start: prompt, end: prompt + rest }] : [];
+    return { length, blocks: [...first, ...ranges(prompt + rest, length, size)] };
+  });
+}
+
+/**
  * Blocks on absolute multiples of `size`, as block-causal models are trained. The first one takes in
  * the end of the prompt; the canvas is filled up to a whole block, and the answer is cut to
  * `maxTokens`.

@@ -1,6 +1,6 @@
 /** The policies that plain data can name: what each is, what it takes, how it is made. */
 import { knownKeys, object, oneOf } from '../validate.js';
-import { absoluteBlocks, blocks, blocksFields, wholeAnswer } from './blocks.js';
+import { absoluteBlocks, blocks, blocksFields, blocksFromEnd, wholeAnswer } from './blocks.js';
 import { beam, beamFields } from './beam.js';
 import { blockCausalCache, exactCache } from './caches/block-causal.js';
 import { dkvCache, dkvFields } from './caches/dkv.js';
@@ -88,8 +88,13 @@ export const catalogue = {
       blocksFields,
       sized('blocks', blocks),
     ),
+    blocksFromEnd: listed(
+      'the same, counted from the end: the first one may be shorter',
+      blocksFields,
+      sized('blocksFromEnd', blocksFromEnd),
+    ),
     absoluteBlocks: listed(
-      'the same at multiples of the size, as block-causal models are trained',
+      'from left to right at multiples of the size, as block-causal models are trained',
       blocksFields,
       sized('absoluteBlocks', absoluteBlocks),
     ),

@@ -1,7 +1,7 @@
 export { adaBlocks, type AdaBlockOptions } from './adablock.js';
 export { alphaOf, revealRate, type Alpha } from './alpha.js';
 export { countTokens, type Background } from './background.js';
-export { absoluteBlocks, blocks, wholeAnswer } from './blocks.js';
+export { absoluteBlocks, blocks, blocksFromEnd, wholeAnswer } from './blocks.js';
 export { blockCausalCache, exactCache } from './caches/block-causal.js';
 export { dkvCache } from './caches/dkv.js';
 export { dllmCache, type DllmCacheOptions } from './caches/dllm.js';

@@ -1,4 +1,5 @@
 /** The benchmark: every strategy at every value on every task. */
+import type { BlockPlan } from '../decoding/policy.js';
 import { throwIfAborted, type GenerationResult } from '../generation.js';
 import { wilson } from '../measure/interval.js';
 import type { GenerateOptions } from '../plan.js';
@@ -20,8 +21,8 @@ export interface BenchOptions {
   n?: number;
   /** Default `[0, 1]`. */
   temperatures?: readonly number[];
-  /** Blocks of this many tokens. Default: the whole answer at once. */
-  blockLength?: number;
+  /** Default: the whole answer at once; a strategy with blocks of its own has its way. */
+  blocks?: BlockPlan;
   /** More options for each run, such as `refine`; those of the strategy have their way over them. */
   options?: GenerateOptions;
   /** Of instances and of all random choices. Default 0. */
@@ -65,7 +66,7 @@ export interface Score {
 export type BenchPoint = BenchSetting & Score;
 
 const optionNames = [
-  ...['tasks', 'strategies', 'samples', 'n', 'temperatures', 'blockLength', 'options', 'seed'],
+  ...['tasks', 'strategies', 'samples', 'n', 'temperatures', 'blocks', 'options', 'seed'],
   ...['values', 'signal', 'onRun'],
 ];
 
@@ -166,12 +167,12 @@ async function runOne(
   setting: BenchSetting,
   instance: TaskInstance,
   index: number,
-  { seed, blockLength, options }: Checked,
+  { seed, blocks, options }: Checked,
 ): Promise<BenchRun> {
   const { task, strategy, value, temperature } = setting;
   const { text, result } = await subject.run(instance, (about) => ({
     ...options,
-    ...strategyOptions(strategy, value, about, blockLength),
+    ...strategyOptions(strategy, value, about, blocks),
     temperature,
     seed: hash(`${seed} ${task} ${index}`),
     stopAtEos: false,

@@ -2,7 +2,7 @@
 import { adaBlocks } from '../decoding/adablock.js';
 import { ancestral } from '../decoding/ancestral.js';
 import { beam } from '../decoding/beam.js';
-import { blocks, wholeAnswer } from '../decoding/blocks.js';
+import { wholeAnswer } from '../decoding/blocks.js';
 import { spaced } from '../decoding/cap.js';
 import { credit } from '../decoding/credit.js';
 import { dilated } from '../decoding/dilated.js';
@@ -12,6 +12,7 @@ import { klass } from '../decoding/klass.js';
 import { localLeap } from '../decoding/local-leap.js';
 import { leftToRight, rightToLeft, topK } from '../decoding/low-confidence.js';
 import { remask } from '../decoding/remask.js';
+import type { BlockPlan } from '../decoding/policy.js';
 import { sdar } from '../decoding/sdar.js';
 import { wino } from '../decoding/wino.js';
 import type { GenerateOptions } from '../plan.js';
@@ -126,13 +127,12 @@ export type StrategyName = keyof typeof all;
 export const strategyNames = Object.keys(all) as StrategyName[];
 export const strategies: Readonly<Record<StrategyName, Strategy>> = all;
 
-/** Options of one run; blocks of `blockLength` unless the strategy has its own. */
+/** Options of one run; `blocks` unless the strategy has its own. */
 export function strategyOptions(
   name: StrategyName,
   value: number,
   setting: Setting,
-  blockLength?: number,
+  blocks: BlockPlan = wholeAnswer(),
 ): GenerateOptions {
-  const plan = blockLength === undefined ? wholeAnswer() : blocks(blockLength);
-  return { blocks: plan, ...strategies[name].options(value, setting) };
+  return { blocks, ...strategies[name].options(value, setting) };
 }

@@ -2,6 +2,8 @@
 import {
   Batch,
   arness,
+  blocks,
+  blocksFromEnd,
   commitSteps,
   credit,
   parallelbench,
@@ -28,7 +30,7 @@ export async function measure({ standard, reverse, soft }, options) {
   const { strategies = strategyNames } = options;
   const curves = await bench(standard, { strategies, onRun: (run) => order.note(run) }, options);
   say('blocks');
-  const blocks = await blockLengths(standard, options);
+  const byBlocks = await blockLengths(standard, options);
   say('reverse-order training');
   const both = reverse && (await twoModels(standard, reverse, options));
   say('credits and soft masks');
@@ -38,7 +40,7 @@ export async function measure({ standard, reverse, soft }, options) {
   const votes = await voted(standard, options);
   return {
     curves,
-    blocks,
+    blocks: byBlocks,
     reverse: both,
     credit: credits,
     soft: softMasks,
@@ -54,12 +56,12 @@ function bench(model, more, { samples, seed, tasks = taskNames, width, signal })
 const greedy = { strategies: ['confidence'], temperatures: [0] };
 
 async function blockLengths(model, options) {
-  const lengths = { 4: 4, 8: 8, whole: undefined };
+  const sizes = { 4: 4, 8: 8, whole: undefined };
   const all = {};
-  for (const [name, blockLength] of Object.entries(lengths)) {
+  for (const [name, size] of Object.entries(sizes)) {
     all[name] = await bench(
       model,
-      { ...greedy, values: [2], ...(blockLength && { blockLength }) },
+      { ...greedy, values: [2], ...(size && { blocks: blocks(size) }) },
       options,
     );
   }
@@ -70,7 +72,7 @@ async function blockLengths(model, options) {
 }
 
 async function twoModels(standard, reverse, options) {
-  const more = { ...greedy, values: [1, 2, 4], blockLength: 4 };
+  const more = { ...greedy, values: [1, 2, 4], blocks: blocksFromEnd(4) };
   const a = await bench(standard, more, options);
   const b = await bench(reverse, more, options);
   return a.map((point, i) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { absoluteBlocks, blocks, wholeAnswer } from '../../lib/decoding/blocks.js';
+import { absoluteBlocks, blocks, blocksFromEnd, wholeAnswer } from '../../lib/decoding/blocks.js';
 import { evenShare, stepsPerBlock, timesteps, transferRate } from '../../lib/decoding/schedule.js';
 import type { RunFacts } from '../../lib/decoding/policy.js';
 import type { PolicyFacts } from '../../lib/decoding/named.js';
@@ -164,6 +164,18 @@ describe('blocks', () => {
     expect(absoluteBlocks(4)(8, 4)).toEqual({ length: 12, blocks: [{ start: 8, end: 12 }] });
   });
 
+  test('from the end: what is left over comes first', () => {
+    expect(blocksFromEnd(4)(3, 10)).toEqual({
+      length: 13,
+      blocks: [
+        { start: 3, end: 5 },
+        { start: 5, end: 9 },
+        { start: 9, end: 13 },
+      ],
+    });
+    expect(blocksFromEnd(4)(3, 8)).toEqual(blocks(4)(3, 8));
+  });
+
   test('whole answer', () => {
     expect(wholeAnswer()(3, 7)).toEqual({ length: 10, blocks: [{ start: 3, end: 10 }] });
   });
@@ -171,6 +183,7 @@ describe('blocks', () => {
   test.each([0, -1, 1.5, NaN, '8'])('size %s is refused', (size) => {
     expect(() => blocks(size as number)).toThrow(/blocks\(size\) must be an integer/);
     expect(() => absoluteBlocks(size as number)).toThrow(/absoluteBlocks\(size\)/);
+    expect(() => blocksFromEnd(size as number)).toThrow(/blocksFromEnd\(size\)/);
   });
 });
 

@@ -139,9 +139,10 @@ class Data(unittest.TestCase):
 
     def test_plays(self):
         config = {"file": "data/tiny_shakespeare.txt", "tokens": 300, "length": 64}
-        data = Play({**config, "rows": 8, "micro_tokens": 256}, seed=1)
-        batches = data.batches(0)
-        self.assertEqual([batch.tokens.shape for batch in batches], [(4, 64), (4, 64)])
+        sizes = {"lengths": [32, 64], "micro_tokens": 256, "batches": 3}
+        data = Play({**config, **sizes}, seed=1)
+        shapes = {tuple(b.tokens.shape) for step in range(4) for b in data.batches(step)}
+        self.assertEqual(shapes, {(8, 32), (4, 64)})
         held_out = [tokens for _, batch, _ in data.validation_batches(5) for tokens in batch.tokens]
         text = data.vocabulary.decode(held_out[0].tolist())
         self.assertIn(text, data.texts["validation"])
