@@ -74,38 +74,44 @@ test('a file of `lacuna run --trace` says how to run it again', () => {
   expect(lacuna).toMatchObject({ decode, blocks: { name: 'blocks', options: { size: 8 } } });
 });
 
-test.skipIf(!ready)('it opens in the page, plays, and goes on as a page of its own', async () => {
-  const timeline = Timeline.of(parseTrace(readFileSync(recorded(), 'utf8')).frames);
-  const { moments } = timeline;
-  const on = await stage();
-  try {
-    const { page, complaints } = await open(on);
-    await page.waitForSelector('.cell');
-    await page.setInputFiles('input[type=file]', path);
-    await page.waitForFunction(() => document.querySelector('.title')?.textContent === 'threshold');
-    for (const step of [0, 1, moments.length - 1]) {
-      await goTo(page, step);
-      await expect.poll(() => canvasText(page)).toBe(textOf(timeline, moments[step]));
+test.skipIf(!ready)(
+  'it opens in the page, plays, and goes on as a page of its own',
+  async () => {
+    const timeline = Timeline.of(parseTrace(readFileSync(recorded(), 'utf8')).frames);
+    const { moments } = timeline;
+    const on = await stage();
+    try {
+      const { page, complaints } = await open(on);
+      await page.waitForSelector('.cell');
+      await page.setInputFiles('input[type=file]', path);
+      await page.waitForFunction(
+        () => document.querySelector('.title')?.textContent === 'threshold',
+      );
+      for (const step of [0, 1, moments.length - 1]) {
+        await goTo(page, step);
+        await expect.poll(() => canvasText(page)).toBe(textOf(timeline, moments[step]));
+      }
+      await goTo(page, 0);
+      await page.click('[aria-label=Play]');
+      await page.waitForFunction((last) => {
+        return document.querySelector('.where')?.textContent === `${last}/${last}`;
+      }, moments.length - 1);
+      await expect.poll(() => page.locator('[name=decode]').inputValue()).toBe('threshold');
+      await expect.poll(() => page.locator('.what-if').count()).toBe(0);
+      const [file] = await Promise.all([
+        page.waitForEvent('download'),
+        page.click('text="Save as HTML"'),
+      ]);
+      const saved = join(folder, 'run.html');
+      await file.saveAs(saved);
+      expect(statSync(saved).size).toBeLessThan(150_000);
+      const own = await open(on, {}, pathToFileURL(saved).href);
+      await own.page.waitForSelector('.cell.known');
+      await expect.poll(() => canvasText(own.page)).toBe(textOf(timeline, timeline.last!));
+      expect(complaints).toEqual([]);
+    } finally {
+      await on.close();
     }
-    await goTo(page, 0);
-    await page.click('[aria-label=Play]');
-    await page.waitForFunction((last) => {
-      return document.querySelector('.where')?.textContent === `${last}/${last}`;
-    }, moments.length - 1);
-    await expect.poll(() => page.locator('[name=decode]').inputValue()).toBe('threshold');
-    await expect.poll(() => page.locator('.what-if').count()).toBe(0);
-    const [file] = await Promise.all([
-      page.waitForEvent('download'),
-      page.click('text="Save as HTML"'),
-    ]);
-    const saved = join(folder, 'run.html');
-    await file.saveAs(saved);
-    expect(statSync(saved).size).toBeLessThan(150_000);
-    const own = await open(on, {}, pathToFileURL(saved).href);
-    await own.page.waitForSelector('.cell.known');
-    await expect.poll(() => canvasText(own.page)).toBe(textOf(timeline, timeline.last!));
-    expect(complaints).toEqual([]);
-  } finally {
-    await on.close();
-  }
-}, 300_000);
+  },
+  300_000,
+);
