@@ -42,7 +42,7 @@ const lines = (fields: object, indent: string) =>
 /** With what the server does unless it is told otherwise. */
 export function typescript(request: RunRequest, file: string, defaults: Defaults): string {
   const { body } = plain(request);
-  const lacuna = (body.lacuna ?? {});
+  const lacuna = body.lacuna ?? {};
   const usual: Partial<Defaults> = lacuna.preset === undefined ? defaults : {};
   const policies = (['decode', 'blocks', 'cache'] as const).flatMap((role) => {
     const policy = (lacuna[role] ?? usual[role]) as Policy | undefined;
