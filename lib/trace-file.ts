@@ -5,6 +5,7 @@ import type { GenerationResult } from './generation.js';
 import type { GenerationModel } from './plan.js';
 import type { Counts, TraceStep } from './trace.js';
 import type { Tokenizer } from './text/tokenizer.js';
+import type { Sampling } from './types.js';
 
 /** Where the answer lies in the canvas, and when it ends. */
 export interface AnswerShape extends Pick<
@@ -18,7 +19,9 @@ export interface AnswerShape extends Pick<
 /** The content of a trace file. */
 export interface TraceFile {
   kind: 'trace';
-  model: { architecture: string; vocabulary: number };
+  model: { architecture: string; vocabulary: number; name: string };
+  /** What was asked for; the defaults are left out. */
+  sampling: Pick<Sampling, 'temperature' | 'topK' | 'topP' | 'seed'>;
   /** What ran in each role, with its options. */
   policies: unknown;
   /** Token ids. */
@@ -42,18 +45,21 @@ export interface TraceFile {
 /**
  * A result as plain data, for `JSON.stringify`: a probability that a policy's own token has not is
  * null there.
+ * @param sampling as the run was asked for it: results do not say
  */
 export function traceFile(
-  model: Pick<GenerationModel, 'info' | 'tokenizer'>,
+  model: { info: GenerationModel['info'] & { name?: string }; tokenizer: Tokenizer },
   result: GenerationResult,
+  { temperature, topK, topP, seed }: TraceFile['sampling'] = {},
 ): TraceFile {
   const { policies, shape, trace, counts, forwards, finishReason, timing, text, tokens } = result;
-  const { architecture, vocabulary } = model.info;
+  const { architecture, vocabulary, name = '' } = model.info;
   const prompt = [...result.prompt];
   const words = wordsOf(model, [...prompt, ...shape.initial, ...trace.flatMap(namedTokens)]);
   return {
     kind: 'trace',
-    model: { architecture, vocabulary },
+    model: { architecture, vocabulary, name },
+    sampling: { temperature, topK, topP, seed },
     policies: plain(policies),
     ...{ prompt, shape, steps: trace, counts, forwards, finishReason, timing, text },
     tokens: [...tokens],

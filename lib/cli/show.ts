@@ -64,7 +64,12 @@ export async function show(
     const { info } = model;
     const generation = model.generate(prompt, { ...options.generate, signal });
     const done = (result: GenerationResult): Shown => ({
-      ...{ result, info, trace: traceFile(model, result), drawn: screen !== undefined },
+      ...{
+        result,
+        info,
+        trace: traceFile(model, result, options.generate),
+        drawn: screen !== undefined,
+      },
     });
     if (!screen) return done(await generation.result);
     const pieces = tokenizerPieces(model.tokenizer);

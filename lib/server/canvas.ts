@@ -13,6 +13,13 @@ export interface FrameSink {
   send(frame: object): void;
 }
 
+/** A token by itself, and what it adds to the answer where that is something else. */
+interface Word {
+  text: string;
+  /** In base64: part of a character, or nothing of a control token. */
+  bytes?: string;
+}
+
 /** Steps between two pictures of the whole canvas. */
 const keyframeEvery = 32;
 
@@ -29,6 +36,8 @@ export class CanvasChannel {
   #prompt = 0;
   #length: number | undefined; // of an answer that has become longer
   #missing = 0; // frames left out since the last picture
+  #bytes: Record<number, string> = {}; // of the frame that is being made
+  readonly #known = new Map<number, Word>();
   #lastPicture = 0;
   dropped = 0;
 
@@ -50,14 +59,13 @@ export class CanvasChannel {
   start({ prompt, policies, shape }: Generation): void {
     this.#prompt = prompt.length;
     const { initial, mask, ends, blocks } = shape;
-    const fixed = initial.flatMap((token, i) =>
-      token === mask ? [] : [[i, token, this.#text(token)]],
-    );
+    const fixed = () =>
+      initial.flatMap((token, i) => (token === mask ? [] : [[i, token, this.#text(token)]]));
     const names = JSON.parse(JSON.stringify(policies, namesOnly)) as object;
     const length = Math.min(shape.maxTokens, initial.length);
     this.#offer(() => ({
       ...{ kind: 'start', length, prompt: prompt.length, blocks, mask, ends },
-      ...{ fixed, policies: names },
+      ...{ fixed: fixed(), policies: names },
     }));
   }
 
@@ -92,7 +100,12 @@ export class CanvasChannel {
 
   #offer(make: () => object): boolean {
     const dropped = this.#missing > 0 ? { dropped: this.#missing } : {};
-    const sent = this.#events.offer(() => this.#chunk({ v: 1, ...make(), ...dropped }));
+    const sent = this.#events.offer(() => {
+      this.#bytes = {};
+      const frame = make();
+      const some = Object.keys(this.#bytes).length > 0;
+      return this.#chunk({ v: 1, ...frame, ...(some && { bytes: this.#bytes }), ...dropped });
+    });
     if (!sent) {
       this.#missing++;
       this.dropped++;
@@ -171,7 +184,18 @@ export class CanvasChannel {
   }
 
   #text(token: number): string {
-    return this.#tokenizer.token(token);
+    const word = this.#known.get(token) ?? this.#word(token);
+    this.#known.set(token, word);
+    if (word.bytes !== undefined) this.#bytes[token] = word.bytes;
+    return word.text;
+  }
+
+  #word(token: number): Word {
+    const text = this.#tokenizer.token(token);
+    const bytes = Buffer.from(this.#tokenizer.bytes(token)).toString('base64');
+    if (text.includes('\ufffd')) return { text, bytes };
+    const hidden = this.#tokenizer.decode([token]) !== text;
+    return hidden ? { text, bytes: '' } : { text };
   }
 }
 

@@ -21,7 +21,7 @@ export function policiesOf({ id, model, defaults, limits }: Engine): object {
     ]),
   );
   const { architecture, parameters, context, backend, name } = model.info;
-  const { temperature = 0, topK, topP = 1, seed = 0, preset, bos } = defaults;
+  const { temperature = 0, topK, topP = 1, seed = 0, preset, bos, chat } = defaults;
   return {
     model: { id, name, architecture, parameters, context, backend },
     ...schemas,
@@ -35,6 +35,7 @@ export function policiesOf({ id, model, defaults, limits }: Engine): object {
     defaults: {
       preset,
       bos,
+      chat,
       temperature,
       top_k: topK,
       top_p: topP,

@@ -115,7 +115,7 @@ export function mostTokens(template: readonly Segment[], tokenizer: Tokenizer): 
   }, 0);
 }
 
-/** Texts and holes `{ min, max, stop }` in order. */
+/** Texts and holes `{ min, max, stop }` or `{ choices }` in order. */
 function templateOf(value: unknown, limits: Limits): Segment[] {
   const parts = list('lacuna.template', value, 'an array of texts and holes');
   if (parts.length === 0 || parts.length > limits.segments) {
@@ -125,16 +125,26 @@ function templateOf(value: unknown, limits: Limits): Segment[] {
     const name = `lacuna.template[${i}]`;
     if (typeof part === 'string') return part;
     const fields = object(name, part);
-    knownKeys(name, fields, ['min', 'max', 'stop']);
+    knownKeys(name, fields, ['min', 'max', 'stop', 'choices']);
+    const few = (key: 'stop' | 'choices') => textsOf(`${name}.${key}`, fields[key], limits);
+    if (given(fields.choices)) {
+      if (given(fields.min) || given(fields.max) || given(fields.stop)) {
+        invalid(`${name}.choices`, fields.choices, 'given alone');
+      }
+      return hole({ choices: few('choices') });
+    }
     const max = integer(`${name}.max`, fields.max ?? 32, { min: 1, max: limits.canvas });
     const min = integer(`${name}.min`, fields.min ?? 1, { min: 0, max });
-    const stop = list(`${name}.stop`, fields.stop ?? [], 'an array of texts').map((text, j) =>
-      string(`${name}.stop[${j}]`, text),
-    );
-    if (stop.length > limits.stop || stop.some((text) => text.length > limits.stopLength)) {
-      const right = `at most ${limits.stop} texts of ${limits.stopLength} characters`;
-      invalid(`${name}.stop`, stop, right);
-    }
-    return hole({ min, max, stop });
+    return hole({ min, max, stop: given(fields.stop) ? few('stop') : [] });
   });
+}
+
+function textsOf(name: string, value: unknown, limits: Limits): string[] {
+  const texts = list(name, value, 'an array of texts').map((text, i) =>
+    string(`${name}[${i}]`, text),
+  );
+  if (texts.length > limits.stop || texts.some((text) => text.length > limits.stopLength)) {
+    invalid(name, texts, `at most ${limits.stop} texts of ${limits.stopLength} characters`);
+  }
+  return texts;
 }

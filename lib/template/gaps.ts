@@ -2,11 +2,14 @@
 import type { Change, Splice } from '../decoding/policy.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Limit, StepResult } from '../types.js';
+import { agreeing, common } from './choices.js';
 import { endIn, endsOf, type End, type Ends } from './stop.js';
 import type { FilledHole, Hole } from './types.js';
 
+/** A hole; the tokens of its choices, if it has any. */
+export type Filling = Hole & { readonly tokens?: readonly Int32Array[] };
 /** Known tokens or a hole. */
-export type Part = Int32Array | Hole;
+export type Part = Int32Array | Filling;
 
 export interface GapFacts {
   mask: number;
@@ -30,6 +33,8 @@ interface Open {
   start: number;
   length: number;
   ended: End['by'] | undefined;
+  /** What it can still become; empty: any text. */
+  choices: readonly Int32Array[];
 }
 
 /** Probability at which an expected end says that a hole is long enough. */
@@ -50,14 +55,16 @@ export class Gaps {
     const initial: number[] = [];
     let known = 0;
     for (const part of parts) {
-      const masks = 'kind' in part ? new Array<number>(part.initial).fill(facts.mask) : part;
+      const masks = 'kind' in part ? contentOf(part, facts.mask) : part;
       if ('kind' in part) this.#open(part, initial.length);
       else known += part.length;
       for (const token of masks) initial.push(token);
     }
     this.initial = initial;
     this.most = this.#holes.reduce((sum, { hole }) => sum + hole.max, known);
-    this.adaptive = this.#holes.some(({ hole }) => hole.min < hole.max || hole.stop.length > 0);
+    this.adaptive = this.#holes.some(({ hole, choices }) => {
+      return hole.min < hole.max || hole.stop.length > 0 || choices.length > 0;
+    });
   }
 
   get holes(): readonly Hole[] {
@@ -71,20 +78,27 @@ export class Gaps {
 
   /** How far nothing known goes any more: a text that ends a hole takes along its own beginning. */
   stable(answer: Int32Array): number {
-    const open = this.#holes.find(({ ends, start, length }) => {
-      return canEndLate(ends) && answer.subarray(start, start + length).includes(this.#facts.mask);
+    const open = this.#holes.find((gap) => {
+      const { start, length } = gap;
+      return canEndLate(gap) && answer.subarray(start, start + length).includes(this.#facts.mask);
     });
     return open?.start ?? answer.length;
   }
 
   /** Whether any hole can end in front of tokens that it has committed. */
   get endsLate(): boolean {
-    return this.#holes.some(({ ends }) => canEndLate(ends));
+    return this.#holes.some(canEndLate);
   }
 
   /** What each hole may hold: no end before its `min`, only what it allows. */
   limits(offset: number): Limit[] {
-    return this.#holes.flatMap(({ hole, early, late, start, length }): Limit[] => {
+    return this.#holes.flatMap(({ hole, early, late, start, length, choices }): Limit[] => {
+      if (choices.length > 0) {
+        return Array.from({ length }, (_, i) => ({
+          positions: Int32Array.of(start + i + offset),
+          allow: [...new Set(choices.map((choice) => choice[i]))],
+        }));
+      }
       const first = hole.min === hole.max ? length : Math.min(hole.min, length);
       const [from, middle, to] = [start, start + first, start + length].map((i) => i + offset);
       return [
@@ -145,7 +159,7 @@ export class Gaps {
     });
   }
 
-  #open(hole: Hole, start: number): void {
+  #open(hole: Filling, start: number): void {
     const ends = endsOf(hole, this.#facts.eos);
     const { allow, suppress } = hole;
     const finals = [...ends.eos, ...ends.tokens];
@@ -153,8 +167,9 @@ export class Gaps {
     const late = { allow: allow && Int32Array.of(...allow, ...finals), suppress };
     this.#holes.push({
       ...{ hole, ends, early, late, start },
-      length: hole.initial,
+      length: contentOf(hole, this.#facts.mask).length,
       ended: undefined,
+      choices: hole.tokens ?? [],
     });
   }
 
@@ -163,6 +178,7 @@ export class Gaps {
     const { mask, tokenizer } = this.#facts;
     const { start, length, hole } = gap;
     const content = answer.subarray(start, start + length);
+    if (gap.choices.length > 0) return narrowed(gap, content, mask);
     const end =
       hole.min === hole.max && hole.stop.length === 0
         ? undefined
@@ -210,12 +226,27 @@ export class Gaps {
   }
 }
 
-function canEndLate({ texts, rules }: Ends): boolean {
-  return texts.length > 0 || rules.length > 0;
+/** What it holds before anything is written. */
+function contentOf({ initial, tokens = [] }: Filling, mask: number): number[] {
+  return tokens.length > 0 ? common(tokens, mask) : new Array<number>(initial).fill(mask);
 }
 
-function canGrow({ hole, length, ended }: Open): boolean {
-  return ended === undefined && length < hole.max;
+/** What the choices that are left agree on is written; where they begin to differ there are masks. */
+function narrowed(gap: Open, content: Int32Array, mask: number): Splice | undefined {
+  gap.choices = agreeing(gap.choices, content, mask);
+  const tokens = common(gap.choices, mask);
+  const same = content.findIndex((token, i) => token !== tokens[i]);
+  const at = same < 0 ? content.length : same;
+  if (at === content.length && at === tokens.length) return undefined;
+  return { at, remove: content.length - at, tokens: tokens.slice(at) };
+}
+
+function canEndLate({ ends, choices }: Open): boolean {
+  return ends.texts.length > 0 || ends.rules.length > 0 || choices.length > 0;
+}
+
+function canGrow({ hole, length, ended, choices }: Open): boolean {
+  return ended === undefined && choices.length === 0 && length < hole.max;
 }
 
 function upTo(start: number, end: number): Int32Array {

@@ -1,7 +1,17 @@
-import { integer, integers, invalid, knownKeys, number } from '../validate.js';
+import { integer, integers, invalid, knownKeys, list, number, string } from '../validate.js';
 import type { Hole, HoleOptions, Segment, Stop } from './types.js';
 
-const optionNames = ['min', 'max', 'initial', 'expand', 'low', 'stop', 'allow', 'suppress'];
+const optionNames = [
+  'min',
+  'max',
+  'initial',
+  'expand',
+  'low',
+  'stop',
+  'allow',
+  'suppress',
+  'choices',
+];
 
 /**
  * A gap in a template, of `min` to `max` tokens. It ends at the first end of text or turn or `stop`
@@ -16,6 +26,7 @@ const optionNames = ['min', 'max', 'initial', 'expand', 'low', 'stop', 'allow', 
 export function hole(options: HoleOptions = {}): Hole {
   const name = 'hole()';
   knownKeys(name, options, optionNames);
+  if (options.choices !== undefined) return choiceOf(name, options);
   const min = integer(`${name}: min`, options.min ?? 1, { min: 0 });
   const max = integer(`${name}: max`, options.max ?? Math.max(32, min), { min: Math.max(1, min) });
   const bounds = { min: Math.max(1, min), max };
@@ -31,7 +42,20 @@ export function hole(options: HoleOptions = {}): Hole {
     stop: stops(`${name}: stop`, options.stop),
     allow,
     suppress: integers(`${name}: suppress`, options.suppress ?? [], { min: 0 }),
+    choices: [],
   };
+}
+
+function choiceOf(name: string, { choices, ...others }: HoleOptions): Hole {
+  const texts = list(`${name}: choices`, choices).map((text) => string(`${name}: choices`, text));
+  if (texts.length === 0 || texts.includes('')) {
+    invalid(`${name}: choices`, choices, 'texts that are not empty, one at least');
+  }
+  const given = Object.entries(others).find(([, value]) => value !== undefined);
+  if (given) invalid(`${name}: ${given[0]}`, given[1], 'left out with choices');
+  // A token has a byte at least; how many it really takes only a tokenizer knows.
+  const max = Math.max(...texts.map((text) => Buffer.byteLength(text)));
+  return { ...hole({ max, initial: 1 }), choices: texts };
 }
 
 export function isHole(segment: unknown): segment is Hole {

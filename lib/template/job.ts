@@ -7,10 +7,11 @@ import type { GenerateOptions, GenerationModel, Prompt } from '../plan.js';
 import { isChat, maskOf, refuseMask, usableTokenizer, type PlainPrompt } from '../prompt.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { boolean, integer, invalid, knownKeys, list, tokenIds } from '../validate.js';
-import { Gaps, type Part } from './gaps.js';
+import { encodeChoices } from './choices.js';
+import { Gaps, type Filling, type Part } from './gaps.js';
 import { hole, isHole } from './hole.js';
 import { templatePlan } from './plan.js';
-import type { Gap, Segment, Template } from './types.js';
+import type { Gap, Hole, Segment, Template } from './types.js';
 
 export interface Job {
   prompt: PlainPrompt;
@@ -96,7 +97,7 @@ function partsOf(
       if (needs !== undefined && tokenizer === undefined) {
         invalid(`${name}: stop`, needs, 'a token id: this model has no tokenizer for texts');
       }
-      return segment;
+      return segment.choices.length === 0 ? segment : chosenOf(name, segment, tokenizer);
     }
     const known =
       typeof segment === 'string'
@@ -105,6 +106,18 @@ function partsOf(
     refuseMask(name, known, info.tokens.mask!);
     return known;
   });
+}
+
+/** With its choices as tokens, and the lengths that these have. */
+function chosenOf(name: string, gap: Hole, tokenizer: Tokenizer | undefined): Filling {
+  const { choices } = gap;
+  if (tokenizer === undefined) {
+    return invalid(`${name}: choices`, choices, 'left out: this model has no tokenizer for texts');
+  }
+  const tokens = encodeChoices(`${name}: choices`, choices, tokenizer);
+  const lengths = tokens.map((choice) => choice.length);
+  const min = Math.min(...lengths);
+  return { ...gap, min, max: Math.max(...lengths), initial: min, tokens };
 }
 
 function closingToken({ info }: GenerationModel, tokenizer: Tokenizer | undefined): Int32Array {

@@ -7,7 +7,10 @@ import type { Gaps } from './gaps.js';
 export function templatePlan(gaps: Gaps): LengthPlan {
   const told = {
     known: gaps.initial.length - gaps.holes.reduce((sum, { initial }) => sum + initial, 0),
-    holes: gaps.holes.map(({ min, max, initial }) => ({ min, max, initial })),
+    holes: gaps.holes.map(({ min, max, initial, choices }) => ({
+      ...{ min, max, initial },
+      ...(choices.length > 0 && { choices }),
+    })),
   };
   const plan: LengthPlan = ({ prompt }) => {
     const answerOf = ({ canvas }: StepState) => canvas.subarray(prompt);

@@ -31,6 +31,11 @@ export interface HoleOptions {
   allow?: ArrayLike<number>;
   /** Tokens it may not hold. */
   suppress?: ArrayLike<number>;
+  /**
+   * It becomes one of these texts, as long as that is; nothing else is given then. None may begin with
+   * all tokens of another. Default: any text.
+   */
+  choices?: readonly string[];
 }
 
 /** A gap in a template, made by `hole`. */
@@ -44,6 +49,8 @@ export interface Hole {
   readonly stop: readonly Stop[];
   readonly allow: Int32Array | undefined;
   readonly suppress: Int32Array;
+  /** Empty: any text. */
+  readonly choices: readonly string[];
 }
 
 /** Known text, known token ids, or a hole. */

@@ -2,10 +2,11 @@
 import { tokenize } from './client.js';
 import { Lane } from './lane.js';
 import { add, notice } from './state.js';
+import { nameOf } from './words.js';
 
 /** A token, a text, a mask, or the token that is there and stays. */
 export type Change = { at: number } & (
-  { token: number; text: string } | { words: string } | { remask: true } | { pin: true }
+  { token: number } | { words: string } | { remask: true } | { pin: true }
 );
 
 /** Starts at moment `index` of the run. What is put in by hand stays; so does what was pinned before. */
@@ -31,7 +32,8 @@ export async function branch(lane: Lane, index: number, change: Change): Promise
       start[at + i] = token;
       fixed.add(at + i);
     });
-    name = `${JSON.stringify('token' in change ? change.text : change.words)} at ${at}`;
+    const what = 'token' in change ? nameOf(timeline, change.token) : JSON.stringify(change.words);
+    name = `${what} at ${at}`;
   }
   const { body, path } = lane.request;
   const { template: _, pause: _p, ...lacuna } = body.lacuna ?? {};

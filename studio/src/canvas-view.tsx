@@ -1,11 +1,12 @@
 /** The canvas of a run as text: one cell a token, redrawn only where it changed. */
 import { effect, signal, useComputed, type Signal } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import { binOf, lensNumber, lensValue, type Lens } from './figures.js';
-import { answerEnd, blockOf, type Moment } from './fold.js';
+import { answerEnd, blockOf, type Moment, type Timeline } from './fold.js';
 import type { Entry } from './frames.js';
 import type { Lane } from './lane.js';
 import { active, at, indexOf, lens, select, selected } from './state.js';
+import { nameOf, wordsOf } from './words.js';
 
 interface Shown {
   text: string;
@@ -44,6 +45,7 @@ function shownOf(lane: Lane, index: number, seen: Lens): Shown[] {
   const ghosts = ghostsOf(lane, moment);
   const wanted = lane.proposal.value?.wanted;
   const fixed = new Set(timeline.start?.fixed.map(([position]) => position));
+  const words = wordsOf(timeline, moment.tokens);
   let block = blockOf(timeline, 0);
   return Array.from(moment.tokens, (token, i) => {
     const known = token !== timeline.mask;
@@ -61,24 +63,29 @@ function shownOf(lane: Lane, index: number, seen: Lens): Shown[] {
     if (ghost) looks.push(wanted!.has(i) ? 'ghost' : 'ghost unwanted');
     const end = known && timeline.start!.ends.includes(token);
     if (end) looks.push('end');
-    const text = known ? (end ? '' : (timeline.texts.get(token) ?? '')) : '░';
-    // Bytes of a character that others complete are no text of their own.
-    const piece = text.includes('\uFFFD');
-    if (piece) looks.push('piece');
+    const part = known && !end && words[i] === '' ? timeline.parts.get(token) : undefined;
+    // A part of a character that others complete, or a control token.
+    if (part) looks.push(part.length > 0 ? 'piece' : 'special');
     return {
-      text: piece ? '' : text,
+      text: end ? '' : words[i],
       look: looks.join(' '),
-      label: known ? nameOf(text, piece, end) : ghost ? `masked, proposed ${ghost[2]}` : 'masked',
+      label: known
+        ? labelOf(timeline, token, words[i], end)
+        : ghost
+          ? `masked, proposed ${nameOf(timeline, ghost[1])}`
+          : 'masked',
     };
   });
 }
 
 /** What a screen reader says where the text says nothing. */
-function nameOf(text: string, piece: boolean, end: boolean): string | undefined {
+function labelOf(timeline: Timeline, token: number, word: string, end: boolean) {
   if (end) return 'end of the answer';
-  if (piece) return 'part of a character';
-  if (text.trim() !== '') return undefined;
-  return text.includes('\n') ? 'new line' : 'space';
+  const part = timeline.parts.get(token);
+  if (part && word === '')
+    return part.length > 0 ? 'part of a character' : timeline.texts.get(token);
+  if (word.trim() !== '') return undefined;
+  return word.includes('\n') ? 'new line' : 'space';
 }
 
 /** What is proposed for the canvas as it stands, by position. */
@@ -100,8 +107,8 @@ function titleOf(lane: Lane, i: number): string {
   return [
     String(i),
     ...(value === undefined ? [] : [lensNumber(lens.value, value, moment, i, index)]),
-    ...(before === undefined ? [] : [`was ${timeline.texts.get(before) ?? before}`]),
-    ...(ghost ? [`proposed: ${ghost[2]}`] : []),
+    ...(before === undefined ? [] : [`was ${nameOf(timeline, before)}`]),
+    ...(ghost ? [`proposed: ${nameOf(timeline, ghost[1])}`] : []),
   ].join(', ');
 }
 
@@ -122,18 +129,8 @@ function Cell({ shown, i, id }: { shown: Signal<Shown>; i: number; id: string })
   );
 }
 
-export function CanvasView({ lane }: { lane: Lane }) {
-  const cells = useMemo(() => new Cells(), [lane]);
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(
-    () =>
-      effect(() => {
-        void lane.version.value;
-        cells.show(lane, indexOf(lane), lens.value);
-      }),
-    [lane, cells],
-  );
-  const id = `c${lane.id}`;
+/** What pointer and keys do to the tokens of a run. */
+function handlersOf(lane: Lane) {
   const cellOf = (event: MouseEvent) =>
     (event.target as HTMLElement).closest<HTMLElement>('[data-at]');
   const tell = (event: MouseEvent) => {
@@ -164,11 +161,24 @@ export function CanvasView({ lane }: { lane: Lane }) {
       if (selected.value !== undefined) lane.toggle(selected.value);
     } else select((selected.value ?? -Math.sign(move)) + move);
   };
+  return { onClick: pick, onMouseOver: tell, onKeyDown: keys };
+}
+
+export function CanvasView({ lane }: { lane: Lane }) {
+  const cells = useMemo(() => new Cells(), [lane]);
+  useEffect(
+    () =>
+      effect(() => {
+        void lane.version.value;
+        cells.show(lane, indexOf(lane), lens.value);
+      }),
+    [lane, cells],
+  );
+  const id = `c${lane.id}`;
   const chosen = selected.value;
   return (
     <div class="canvas" data-lane={lane.id}>
       <div
-        ref={box}
         class="tokens"
         role="listbox"
         tabIndex={0}
@@ -177,9 +187,7 @@ export function CanvasView({ lane }: { lane: Lane }) {
           chosen !== undefined && chosen < cells.count.value ? `${id}-${chosen}` : undefined
         }
         aria-busy={lane.status.value === 'running'}
-        onClick={pick}
-        onMouseOver={tell}
-        onKeyDown={keys}
+        {...handlersOf(lane)}
       >
         {Array.from({ length: cells.count.value }, (_, i) => (
           <Cell key={i} shown={cells.cells[i]} i={i} id={id} />

@@ -43,6 +43,9 @@ function overlay(plot: uPlot, draggable: boolean): () => void {
   };
 }
 
+/** There are no halves of steps and tokens. */
+const whole = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+
 function axes(...more: uPlot.Axis[]): uPlot.Axis[] {
   const base = {
     stroke: colour('dim'),
@@ -50,7 +53,7 @@ function axes(...more: uPlot.Axis[]): uPlot.Axis[] {
     font: '11px system-ui',
   };
   const ticks = { show: false };
-  const x = { ...base, ticks, grid: { show: false }, size: 20, gap: 2 };
+  const x = { ...base, ticks, grid: { show: false }, size: 20, gap: 2, incrs: whole };
   return [x, ...more].map((axis) => ({ ...base, ticks, ...axis }));
 }
 
@@ -129,8 +132,8 @@ const commits: Draw = ({ timeline }) => {
     options: {
       scales: { x: { time: false, range: steps }, y: { range }, left: { range } },
       axes: axes(
-        { scale: 'y', size: 32 },
-        { scale: 'left', side: 1, size: 36, grid: { show: false } },
+        { scale: 'y', size: 32, incrs: whole },
+        { scale: 'left', side: 1, size: 36, grid: { show: false }, incrs: whole },
       ),
       series: [
         {},
@@ -151,7 +154,7 @@ const commits: Draw = ({ timeline }) => {
 const confidence: Draw = ({ timeline }) => {
   const { step, mean, gate } = seriesOf(timeline);
   return {
-    draggable: true,
+    draggable: !timeline.start?.blind,
     data: [step, mean, gate],
     options: {
       scales: { x: { time: false, range: steps }, y: { range: [0, 1] } },
@@ -188,28 +191,57 @@ const time: Draw = ({ timeline }) => {
   };
 };
 
-export function Charts({ lane }: { lane: Lane }) {
+/** What a threshold would have committed, as far as the confidences of the run can say. */
+function WhatIf({ lane }: { lane: Lane }) {
   void lane.version.value;
+  const { timeline } = lane;
   const tau = threshold.value;
   const i = index.value;
-  const would = tau === undefined || i === 0 ? undefined : whatIf(lane.timeline, tau)[i - 1];
-  const did = seriesOf(lane.timeline).committed;
-  const anew = refreshes(lane.timeline).filter((ms) => ms !== null).length;
-  const total = did.reduce((a, b) => a + b, 0);
+  const did = seriesOf(timeline).committed[i - 1];
+  const would = tau === undefined || i === 0 ? undefined : whatIf(timeline, tau)[i - 1];
+  return (
+    <label class="what-if">
+      What if all of at least
+      <input
+        type="range"
+        min="0"
+        max="1"
+        step="0.01"
+        value={tau ?? 1}
+        onInput={(event) => (threshold.value = Number(event.currentTarget.value))}
+      />
+      <output>{tau === undefined ? 'off' : tau.toFixed(2)}</output>
+      {would !== undefined && (
+        <span>
+          this step: {would} instead of {did} (first order: later steps would change)
+        </span>
+      )}
+      {tau !== undefined && (
+        <button type="button" class="plain" onClick={() => (threshold.value = undefined)}>
+          Off
+        </button>
+      )}
+    </label>
+  );
+}
+
+export function Charts({ lane }: { lane: Lane }) {
+  void lane.version.value;
+  const { timeline } = lane;
+  const { committed } = seriesOf(timeline);
+  const anew = refreshes(timeline).filter((ms) => ms !== null).length;
+  const total = committed.reduce((a, b) => a + b, 0);
+  const label = `Tokens committed in each of ${committed.length} steps`;
   return (
     <section class="charts" aria-label="Charts">
       <figure>
         <figcaption>
           Committed per step <i class="key bar" /> and masks left <i class="key dim" />
-          <span class="sr" data-commits={did.join(',')}>
-            {total} tokens in {did.length} steps
+          <span class="sr" data-commits={committed.join(',')}>
+            {total} tokens in {committed.length} steps
           </span>
         </figcaption>
-        <Chart
-          lane={lane}
-          draw={commits}
-          label={`Tokens committed in each of ${did.length} steps`}
-        />
+        <Chart lane={lane} draw={commits} label={label} />
       </figure>
       <figure>
         <figcaption>
@@ -228,28 +260,7 @@ export function Charts({ lane }: { lane: Lane }) {
         </figcaption>
         <Chart lane={lane} draw={time} label="Milliseconds of each forward" />
       </figure>
-      <label class="what-if">
-        What if all of at least
-        <input
-          type="range"
-          min="0"
-          max="1"
-          step="0.01"
-          value={tau ?? 1}
-          onInput={(event) => (threshold.value = Number(event.currentTarget.value))}
-        />
-        <output>{tau === undefined ? 'off' : tau.toFixed(2)}</output>
-        {would !== undefined && (
-          <span>
-            this step: {would} instead of {did[i - 1]} (first order: later steps would change)
-          </span>
-        )}
-        {tau !== undefined && (
-          <button type="button" class="plain" onClick={() => (threshold.value = undefined)}>
-            Off
-          </button>
-        )}
-      </label>
+      {!timeline.start?.blind && <WhatIf lane={lane} />}
     </section>
   );
 }

@@ -26,9 +26,13 @@ export type Role = (typeof roles)[number];
 export type Catalogue = Record<Role, Record<string, PolicySchema>> & {
   model: { id: string; name: string; architecture: string; parameters: number; backend: string };
   presets: Record<string, PresetFacts>;
-  defaults: { preset?: string; bos?: boolean; temperature: number; seed: number } & Partial<
-    Record<Role, Policy>
-  >;
+  defaults: {
+    preset?: string;
+    bos?: boolean;
+    chat?: unknown;
+    temperature: number;
+    seed: number;
+  } & Partial<Record<Role, Policy>>;
 };
 
 const storage = 'lacuna-token';

@@ -1,9 +1,10 @@
 /** Runs side by side, in numbers and in words. */
+import { Choice } from './choice.js';
 import { cardOf } from './figures.js';
-import { textOf } from './fold.js';
 import type { Lane } from './lane.js';
 import { lanes, together, togethers, type Together } from './state.js';
 import { save } from './files.js';
+import { textOf } from './words.js';
 
 const columns = [
   ['tok/s', (lane: Lane) => card(lane).perSecond.toFixed(1)],
@@ -81,27 +82,48 @@ function sequence(a: string[], b: string[]): Set<number> {
   return kept;
 }
 
-export function Comparison() {
+function Table() {
   for (const lane of lanes.value) void lane.version.value;
-  if (lanes.value.length < 2) return null;
   const [head, ...rows] = table();
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Numbers of each run">
+      <table>
+        <thead>
+          <tr>
+            {head.map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row, i) => (
+            <tr key={lanes.value[i].id}>
+              <th scope="row">{row[0]}</th>
+              {row.slice(1).map((cell, j) => (
+                <td key={j}>{cell}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+export function Comparison() {
+  if (lanes.value.length < 2) return null;
   return (
     <section class="comparison" aria-label="Comparison">
       <div class="row">
         <h2>Comparison</h2>
-        <label>
-          keep together by{' '}
-          <select
-            value={together.value}
-            onChange={(event) => (together.value = event.currentTarget.value as Together)}
-          >
-            {Object.entries(togethers).map(([key, name]) => (
-              <option key={key} value={key}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Choice
+          label="keep together by"
+          value={together.value}
+          options={Object.entries(togethers)}
+          choose={(key) => (together.value = key as Together)}
+        />
         <span class="buttons">
           {Object.entries(exports).map(([kind, make]) => (
             <button
@@ -114,29 +136,7 @@ export function Comparison() {
           ))}
         </span>
       </div>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Numbers of each run">
-        <table>
-          <thead>
-            <tr>
-              {head.map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((row, i) => (
-              <tr key={lanes.value[i].id}>
-                <th scope="row">{row[0]}</th>
-                {row.slice(1).map((cell, j) => (
-                  <td key={j}>{cell}</td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table />
       <div class="answers">
         {lanes.value.map((lane) => (
           <div key={lane.id}>

@@ -28,7 +28,7 @@ export function lensValue(
 ): number | undefined {
   switch (lens) {
     case 'confidence':
-      return moment.step < 0 && !known ? undefined : moment.confidence[at] / 255;
+      return (moment.step < 0 || moment.blind) && !known ? undefined : moment.confidence[at] / 255;
     case 'commit':
       return known ? moment.sure[at] : undefined;
     case 'entropy':
@@ -105,9 +105,13 @@ export function seriesOf(timeline: Timeline): Series {
   return series;
 }
 
-/** Positions of the step's block that were masked when it began. */
+/** Positions of the step's block that were masked when it began, as far as their confidence is known. */
 function openAt(timeline: Timeline, index: number): number[] {
-  const [previous, { block }] = [timeline.moments[index - 1], timeline.moments[index]];
+  const [previous, moment] = [timeline.moments[index - 1], timeline.moments[index]];
+  const { block } = moment;
+  if (moment.blind) {
+    return [...moment.marks].flatMap(([at, mark]) => (mark === 'commit' ? [at] : []));
+  }
   const open: number[] = [];
   previous.tokens.forEach((token, at) => {
     if (token === timeline.mask && blockOf(timeline, at) === block) open.push(at);
@@ -183,7 +187,7 @@ export function cardOf(timeline: Timeline, wall: number): Card {
 export function leastSure(timeline: Timeline, count: number) {
   return timeline.moments
     .flatMap((moment, index) =>
-      moment.commits.map(([at, , text, p]) => ({ index, at, text, p: p ?? 0 })),
+      moment.commits.map(([at, token, , p]) => ({ index, at, token, p: p ?? 0 })),
     )
     .sort((a, b) => a.p - b.p)
     .slice(0, count);

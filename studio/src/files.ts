@@ -1,7 +1,9 @@
 /** Runs as files: saved, opened, made into a page of its own. */
-import { parseTrace, type Trace } from './frames.js';
+import { base64Of, bytesOf } from './base64.js';
+import type { Trace } from './frames.js';
 import { Lane } from './lane.js';
 import { lanes, notice, show } from './state.js';
+import { parseTrace } from './traces.js';
 
 export function save(name: string, content: string, type: string): void {
   const url = URL.createObjectURL(new Blob([content], { type }));
@@ -37,21 +39,17 @@ export function open(json: string): Lane | undefined {
 export async function packed(traces: readonly Trace[]): Promise<string> {
   const stream = new Blob([JSON.stringify(traces)]).stream();
   const zipped = stream.pipeThrough(new CompressionStream('gzip'));
-  const bytes = new Uint8Array(await new Response(zipped).arrayBuffer());
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
+  return base64Of(new Uint8Array(await new Response(zipped).arrayBuffer()));
 }
 
 export async function unpacked(base64: string): Promise<Trace[]> {
-  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream('gzip'));
   return JSON.parse(await new Response(stream).text()) as Trace[];
 }
 
 async function digest(text: string): Promise<string> {
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return `'sha256-${btoa(String.fromCharCode(...new Uint8Array(hash)))}'`;
+  return `'sha256-${base64Of(new Uint8Array(hash))}'`;
 }
 
 /** All runs on the screen in one page that plays from a disk: nothing is loaded, nothing is asked. */

@@ -28,32 +28,49 @@ export function Text({
   );
 }
 
+type Length = Extract<Gap, { min: number }>;
+
+function Lengths({ gap, i, set }: { gap: Length; i: number; set(gap: Gap): void }) {
+  return (['min', 'max'] as const).map((end) => (
+    <input
+      key={end}
+      type="number"
+      aria-label={`${end === 'min' ? 'Fewest' : 'Most'} tokens of hole ${i + 1}`}
+      min={1}
+      max={8192}
+      value={gap[end]}
+      onChange={({ currentTarget: { value } }) => {
+        const to = Math.max(1, Math.floor(Number(value)) || 1);
+        const [min, max] =
+          end === 'min' ? [to, Math.max(to, gap.max)] : [Math.min(to, gap.min), to];
+        set({ min, max });
+      }}
+    />
+  ));
+}
+
 function Holes() {
   const { fill } = texts.value;
-  const set = (i: number, gap: Gap) =>
-    (texts.value = { ...texts.value, fill: withGap(fill, i, gap) });
   return (
     <ul class="holes" aria-label="Holes">
-      {gapsOf(fill).map((gap, i) => (
-        <li key={i}>
-          {(['min', 'max'] as const).map((end) => (
+      {gapsOf(fill).map((gap, i) => {
+        const set = (next: Gap) => (texts.value = { ...texts.value, fill: withGap(fill, i, next) });
+        if (!('choices' in gap))
+          return (
+            <li key={i}>
+              <Lengths gap={gap} i={i} set={set} />
+            </li>
+          );
+        return (
+          <li key={i} class="choosing">
             <input
-              key={end}
-              type="number"
-              aria-label={`${end === 'min' ? 'Fewest' : 'Most'} tokens of hole ${i + 1}`}
-              min={1}
-              max={8192}
-              value={gap[end]}
-              onChange={({ currentTarget: { value } }) => {
-                const to = Math.max(1, Math.floor(Number(value)) || 1);
-                const [min, max] =
-                  end === 'min' ? [to, Math.max(to, gap.max)] : [Math.min(to, gap.min), to];
-                set(i, { min, max });
-              }}
+              aria-label={`Choices of hole ${i + 1}`}
+              value={gap.choices.join('|')}
+              onChange={({ currentTarget: { value } }) => set({ choices: value.split('|') })}
             />
-          ))}
-        </li>
-      ))}
+          </li>
+        );
+      })}
     </ul>
   );
 }
@@ -128,7 +145,7 @@ export function FillText() {
   const lane = active.value;
   const filled = lane?.status.value === 'done' && lane.request.body.lacuna?.template !== undefined;
   return (
-    <div ref={box} onKeyDown={keys}>
+    <div ref={box} class="fill" onKeyDown={keys}>
       <Text name="fill" label="Text with holes" rows={8} />
       <Holes />
       <div class="buttons">
@@ -137,7 +154,10 @@ export function FillText() {
         </button>
       </div>
       {filled && <Review key={lane.id} lane={lane} write={() => area().focus()} />}
-      <p class="hint">⟦8⟧ has 8 tokens, ⟦2-8⟧ from 2 to 8, ⟦⟧ up to 16. All else stays as it is.</p>
+      <p class="hint">
+        ⟦8⟧ has 8 tokens, ⟦2-8⟧ from 2 to 8, ⟦⟧ up to 16; ⟦ red| green⟧ becomes one of these. All
+        else stays as it is.
+      </p>
     </div>
   );
 }

@@ -1,4 +1,5 @@
 /** From the frames of a run to its canvas after every step. Pure: the page and the tests share it. */
+import { bytesOf } from './base64.js';
 import type {
   CanvasFrame,
   EndFrame,
@@ -26,6 +27,8 @@ export interface Moment {
   tokens: Int32Array;
   /** 0 … 255; of known tokens that of their commit. */
   confidence: Uint8Array;
+  /** There is no confidence of masks: the file has none. */
+  blind: boolean;
   entropy: Uint8Array | undefined;
   margin: Uint8Array | undefined;
   /** Index of the moment in which the token came, −1 where there is none. */
@@ -51,6 +54,8 @@ interface State {
 export class Timeline {
   /** Text of every token that was named. */
   readonly texts = new Map<number, string>();
+  /** What those of them add to the answer that are not text by themselves. */
+  readonly parts = new Map<number, Uint8Array>();
   /** The first is the canvas before any step. */
   readonly moments: Moment[] = [];
   start: StartFrame | undefined;
@@ -64,6 +69,7 @@ export class Timeline {
   }
 
   push(frame: CanvasFrame): void {
+    if (frame.kind !== 'end') this.name(frame);
     if (frame.kind === 'start') this.#begin(frame);
     else if (frame.kind === 'step') this.#step(frame);
     else if (frame.kind === 'keyframe') this.#picture(frame);
@@ -76,6 +82,17 @@ export class Timeline {
 
   get last(): Moment | undefined {
     return this.moments.at(-1);
+  }
+
+  /** Learns what the tokens of a frame are called, without the step. */
+  name(frame: StartFrame | StepFrame | Keyframe): void {
+    for (const [token, base64] of Object.entries(frame.bytes ?? {})) {
+      this.parts.set(Number(token), bytesOf(base64));
+    }
+    if (frame.kind !== 'step') return;
+    for (const [, top] of frame.candidates ?? []) {
+      for (const [token, text] of top) this.texts.set(token, text);
+    }
   }
 
   #begin(frame: StartFrame): void {
@@ -91,7 +108,14 @@ export class Timeline {
     }
     const remaining = this.#state.tokens.filter((token) => token === mask).length;
     const confidence = Uint8Array.from(this.#state.sure, (p) => 255 * p);
-    const nothing = { marks: new Map(), before: new Map(), commits: [], candidates: new Map() };
+    const blind = frame.blind ?? false;
+    const nothing = {
+      blind,
+      marks: new Map(),
+      before: new Map(),
+      commits: [],
+      candidates: new Map(),
+    };
     this.moments.push({
       ...{ step: -1, block: 0, remaining, stable: 0, ms: 0, elapsed: 0, refresh: false },
       ...{ confidence, entropy: undefined, margin: undefined },
@@ -126,6 +150,7 @@ export class Timeline {
     this.moments.push({
       ...measured(frame),
       ...{ ms, elapsed, refresh: frame.refresh ?? false, marks, before, commits },
+      blind: this.start?.blind ?? false,
       candidates: new Map(candidates),
       ...this.#copy(),
     });
@@ -155,6 +180,7 @@ export class Timeline {
           ms: 0,
           elapsed: last?.elapsed ?? 0,
           refresh: false,
+          blind: this.start?.blind ?? false,
           marks,
           before: new Map(),
           commits: [],
@@ -197,14 +223,10 @@ function measured(frame: StepFrame | Keyframe) {
   const { step, block, remaining, stable, confidence, entropy, margin } = frame;
   return {
     ...{ step, block, remaining, stable },
-    confidence: bytes(confidence),
-    entropy: entropy === undefined ? undefined : bytes(entropy),
-    margin: margin === undefined ? undefined : bytes(margin),
+    confidence: bytesOf(confidence),
+    entropy: entropy === undefined ? undefined : bytesOf(entropy),
+    margin: margin === undefined ? undefined : bytesOf(margin),
   };
-}
-
-function bytes(base64: string): Uint8Array {
-  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
 /** Where the answer ends: at its first end token once all before it is known, else with the canvas. */
@@ -212,16 +234,6 @@ export function answerEnd({ start, mask }: Timeline, { tokens }: Moment): number
   const ends = start?.ends ?? [];
   const end = tokens.findIndex((token) => ends.includes(token));
   return end < 0 || tokens.subarray(0, end).includes(mask) ? tokens.length : end;
-}
-
-/** The answer as text, `░` for each mask. */
-export function textOf(timeline: Timeline, moment: Moment): string {
-  const end = answerEnd(timeline, moment);
-  const hidden = timeline.start?.ends ?? [];
-  return Array.from(moment.tokens.subarray(0, end), (token) => {
-    if (token === timeline.mask) return '░';
-    return hidden.includes(token) ? '' : (timeline.texts.get(token) ?? '');
-  }).join('');
 }
 
 /** Index of the block that a position of the answer lies in; 0 where blocks are not regular. */

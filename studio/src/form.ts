@@ -58,11 +58,18 @@ export function usual(role: Role): Policy | string | undefined {
   return presets?.[named ?? '']?.[role] ?? defaults?.[role];
 }
 
-/** ⟦⟧ up to 16 tokens, ⟦8⟧ exactly 8, ⟦2-8⟧ from 2 to 8. */
+/** What stands between ⟦ and ⟧: nothing, a number, two, or texts with | between them. */
+const holes = /⟦(\d*(?:-\d+)?|[^⟦⟧]*\|[^⟦⟧]*)⟧/;
+
+/** A number of tokens, or the texts of which it becomes one. */
+export type Gap = { min: number; max: number } | { choices: string[] };
+
+/** ⟦⟧ up to 16 tokens, ⟦8⟧ exactly 8, ⟦2-8⟧ from 2 to 8, ⟦ red| green⟧ one of these. */
 export function templateOf(text: string): (string | Gap)[] {
-  const parts = text.split(/⟦(\d*(?:-\d+)?)⟧/);
+  const parts = text.split(holes);
   return parts.flatMap((part, i): (string | Gap)[] => {
     if (i % 2 === 0) return part === '' ? [] : [part];
+    if (part.includes('|')) return [{ choices: part.split('|').filter((one) => one !== '') }];
     const [low, high] = part.split('-');
     if (part === '') return [{ min: 1, max: 16 }];
     const max = Math.max(1, Number(high ?? low));
@@ -70,22 +77,21 @@ export function templateOf(text: string): (string | Gap)[] {
   });
 }
 
-export interface Gap {
-  min: number;
-  max: number;
-}
-
 /** As it stands in a text. */
-const gapText = ({ min, max }: Gap) => (min === max ? `⟦${max}⟧` : `⟦${min}-${max}⟧`);
+function gapText(gap: Gap): string {
+  if ('choices' in gap) return `⟦${gap.choices.join('|')}${gap.choices.length < 2 ? '|' : ''}⟧`;
+  return gap.min === gap.max ? `⟦${gap.max}⟧` : `⟦${gap.min}-${gap.max}⟧`;
+}
 
 /** Holes of a text, in order. */
 export const gapsOf = (text: string): Gap[] =>
   templateOf(text).filter((part) => typeof part === 'object');
 
-/** The text with another length of one of its holes. */
+/** The text with something else as one of its holes. */
 export function withGap(text: string, index: number, gap: Gap): string {
   let i = 0;
-  return text.replaceAll(/⟦\d*(?:-\d+)?⟧/g, (one) => (i++ === index ? gapText(gap) : one));
+  const each = new RegExp(holes, 'g');
+  return text.replaceAll(each, (one) => (i++ === index ? gapText(gap) : one));
 }
 
 const given = <T extends object>(fields: T) =>
@@ -135,6 +141,7 @@ function parsed(text: string): unknown {
 /** Fills the panel from a run that was opened. */
 export function take({ path, body }: RunRequest): void {
   const lacuna = body.lacuna ?? {};
+  if (Array.isArray(body.prompt)) return; // token ids have no text to be edited
   const now = { ...texts.value };
   if (Array.isArray(lacuna.template)) {
     tab.value = 'fill';

@@ -9,7 +9,12 @@ export interface Policy {
   options?: unknown;
 }
 
-export interface StartFrame {
+interface Named {
+  /** By token id, what it adds to the answer where that is not its text: base64, empty for nothing. */
+  bytes?: Record<string, string>;
+}
+
+export interface StartFrame extends Named {
   kind: 'start';
   /** Positions of the answer. */
   length: number;
@@ -22,9 +27,11 @@ export interface StartFrame {
   /** What is known at first. */
   fixed: [at: number, token: number, text: string][];
   policies: Record<string, Policy | Policy[]>;
+  /** What the model thought of masks was not kept: their confidence is 0 in all frames. */
+  blind?: boolean;
 }
 
-interface Measured {
+interface Measured extends Named {
   /** Of an answer that became longer while it was written: its positions from here on. */
   length?: number;
   step: number;
@@ -91,22 +98,4 @@ export interface Trace {
   request: RunRequest;
   frames: CanvasFrame[];
   text: string;
-}
-
-/** Throws an `Error` that says what is wrong. */
-export function parseTrace(json: string): Trace {
-  let value: Partial<Trace> | null;
-  try {
-    value = JSON.parse(json) as Partial<Trace> | null;
-  } catch {
-    throw new Error('this file is not JSON');
-  }
-  const whole =
-    value?.kind === 'lacuna-run' &&
-    value.v === 1 &&
-    Array.isArray(value.frames) &&
-    value.frames[0]?.kind === 'start' &&
-    typeof value.request?.body === 'object';
-  if (!whole) throw new Error('this file is not a run that the studio saved');
-  return value as Trace;
 }

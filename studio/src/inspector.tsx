@@ -5,6 +5,7 @@ import { branch } from './branch.js';
 import { cardOf } from './figures.js';
 import type { Lane } from './lane.js';
 import { go, index, selected } from './state.js';
+import { nameOf } from './words.js';
 
 const typed = signal('');
 
@@ -26,7 +27,6 @@ export function Inspector({ lane }: { lane: Lane | undefined }) {
   const { timeline } = lane;
   const token = moment.tokens[at];
   const known = token !== timeline.mask;
-  const text = known ? (timeline.texts.get(token) ?? '') : 'masked';
   const facts: [string, string][] = [
     ['Position', `${at} · block ${blockOf(timeline, at) + 1}`],
     ...(known
@@ -35,7 +35,9 @@ export function Inspector({ lane }: { lane: Lane | undefined }) {
           ['Committed', moment.born[at] > 0 ? `step ${moment.born[at]}` : 'known at first'],
           ['Confidence then', moment.born[at] > 0 ? moment.sure[at].toFixed(3) : '–'],
         ] as [string, string][])
-      : ([['Confidence', (moment.confidence[at] / 255).toFixed(2)]] as [string, string][])),
+      : moment.blind
+        ? []
+        : ([['Confidence', (moment.confidence[at] / 255).toFixed(2)]] as [string, string][])),
     ...(moment.entropy ? ([['Entropy', share(moment.entropy[at])]] as [string, string][]) : []),
     ...(moment.margin ? ([['Margin', share(moment.margin[at])]] as [string, string][]) : []),
     ...(moment.flips[at] > 0
@@ -44,7 +46,7 @@ export function Inspector({ lane }: { lane: Lane | undefined }) {
   ];
   return (
     <div class="inspector">
-      <p class="token-name">{known ? JSON.stringify(text) : <em>masked</em>}</p>
+      <p class="token-name">{known ? nameOf(timeline, token) : <em>masked</em>}</p>
       <dl>
         {facts.map(([name, value]) => (
           <div key={name}>
@@ -65,7 +67,7 @@ const share = (byte: number) => `${Math.round((100 * byte) / 255)} %`;
 /** Confidence of the position over the steps. */
 function History({ timeline, at }: { timeline: Timeline; at: number }) {
   const values = timeline.moments.slice(1).map(({ confidence }) => (confidence[at] ?? 0) / 255);
-  if (values.length < 2) return null;
+  if (values.length < 2 || timeline.start?.blind) return null;
   const points = values
     .map((y, x) => `${(x / (values.length - 1)) * 240},${38 - 36 * y}`)
     .join(' ');
@@ -99,21 +101,21 @@ function Choices({ lane, at }: { lane: Lane; moment: Moment; at: number }) {
         </button>
       </h3>
       <ol>
-        {list.found.map(([token, text, p]) => (
+        {list.found.map(([token, , p]) => (
           <li key={token}>
             <button
               type="button"
               disabled={!connected.value}
               title={connected.value ? 'Put it here and go on from this step' : undefined}
-              onClick={() => branch(lane, index.value, { at, token, text })}
+              onClick={() => branch(lane, index.value, { at, token })}
             >
-              <code>{JSON.stringify(text)}</code>
+              <code>{nameOf(lane.timeline, token)}</code>
             </button>
             <meter
               min={0}
               max={1}
               value={p}
-              aria-label={`probability of ${JSON.stringify(text)}`}
+              aria-label={`probability of ${nameOf(lane.timeline, token)}`}
             />
             <span>{p.toFixed(2)}</span>
           </li>

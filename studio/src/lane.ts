@@ -126,7 +126,7 @@ export class Lane {
     let found: StepFrame | undefined;
     const frame = (frame: CanvasFrame) => {
       if (frame.kind === 'start' && last === undefined) this.push(frame);
-      if (frame.kind === 'step') found ??= frame;
+      if (frame.kind === 'step' && found === undefined) this.timeline.name((found = frame));
     };
     try {
       await stream(request, { frame, text: () => {} }, this.#controller.signal);

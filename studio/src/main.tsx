@@ -9,7 +9,7 @@ import { first } from './recorded.js';
 import { canStep, run, step, stop } from './runs.js';
 import { lanes, notice, play } from './state.js';
 import { still } from './theme.js';
-import './style.css';
+import './style/index.css';
 
 takeToken();
 render(<App />, document.getElementById('app')!);

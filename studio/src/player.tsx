@@ -7,7 +7,7 @@ import { Lane } from './lane.js';
 import { active, play, show } from './state.js';
 import { still } from './theme.js';
 import { Viewer } from './viewer.js';
-import './style.css';
+import './style/index.css';
 
 function Player() {
   const lane = active.value;

@@ -1,4 +1,5 @@
 /** What to run: the text, the policy, the numbers. */
+import { Choice } from './choice.js';
 import { roles, type Field, type Role } from './client.js';
 import { catalogue, chosen, locked, numbers, preset, tab, tabNames, tabs, usual } from './form.js';
 import { FillText, Text } from './fill.js';
@@ -45,6 +46,12 @@ function Option({ name, field, role }: { name: string; field: Field; role: Role 
     chosen.value = { ...chosen.value, [role]: { ...policy, options } };
   };
   const number = (text: string) => set(text === '' ? undefined : Number(text));
+  if (field.enum) {
+    const options = field.enum.map((one) => [one, one] as const);
+    return (
+      <Choice class="option" label={name} value={value as string} options={options} choose={set} />
+    );
+  }
   return (
     <label class="option" title={field.description}>
       <span>{name}</span>
@@ -54,12 +61,6 @@ function Option({ name, field, role }: { name: string; field: Field; role: Role 
           checked={value as boolean}
           onChange={(event) => set(event.currentTarget.checked)}
         />
-      ) : field.enum ? (
-        <select value={value as string} onChange={(event) => set(event.currentTarget.value)}>
-          {field.enum.map((one) => (
-            <option key={one}>{one}</option>
-          ))}
-        </select>
       ) : (
         <input
           type="number"
@@ -88,21 +89,19 @@ function Policy({ role }: { role: Role }) {
   };
   return (
     <fieldset class="policy">
-      <label class="option">
-        <span>{roleNames[role]}</span>
-        <select
-          name={role}
-          value={policy?.name ?? ''}
-          onChange={(event) => choose(event.currentTarget.value)}
-        >
-          <option value="">({known})</option>
-          {Object.entries(list).map(([name, { description }]) => (
-            <option key={name} value={name} title={description}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice
+        class="option"
+        label={roleNames[role]}
+        name={role}
+        value={policy?.name ?? ''}
+        options={[
+          ['', `(${known})`],
+          ...Object.entries(list).map(
+            ([name, { description }]) => [name, name, description] as const,
+          ),
+        ]}
+        choose={choose}
+      />
       {policy && <p class="hint">{list[policy.name]?.description}</p>}
       {policy &&
         Object.entries(list[policy.name]?.properties ?? {}).map(([name, field]) => (
@@ -145,11 +144,99 @@ function NumberField(props: {
   );
 }
 
-export function RunPanel() {
+function Numbers() {
+  const { defaults } = catalogue.value ?? {};
+  const usual = String(defaults?.temperature ?? 0);
+  return (
+    <div class="numbers">
+      <NumberField name="maxTokens" label="Tokens" min={1} max={8192} whole />
+      <NumberField name="temperature" label="Temperature" min={0} max={2} usual={usual} />
+      <NumberField name="topP" label="Top p" min={0} max={1} usual="1" />
+      <NumberField name="topK" label="Top k" min={1} whole usual="all" />
+      <NumberField name="seed" label="Seed" min={0} whole />
+      <label class="option">
+        <span>Keep seed</span>
+        <input
+          type="checkbox"
+          checked={locked.value}
+          onChange={(event) => (locked.value = event.currentTarget.checked)}
+        />
+      </label>
+      <label class="option" title="Deliver the complete answer at once">
+        <span>All at once</span>
+        <input
+          type="checkbox"
+          name="atOnce"
+          checked={atOnce.value}
+          onChange={(event) => (atOnce.value = event.currentTarget.checked)}
+        />
+      </label>
+    </div>
+  );
+}
+
+function Words() {
+  const which = tab.value;
+  return (
+    <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${which}`}>
+      {which === 'complete' && <Text name="complete" label="Text to go on from" rows={6} />}
+      {which === 'chat' && <Text name="chat" label="Message" rows={5} />}
+      {which === 'chat' && <Text name="system" label="System" rows={2} />}
+      {which === 'fill' && <FillText />}
+      {which === 'json' && <Text name="json" label="Prompt" rows={3} />}
+      {which === 'json' && <Text name="schema" label="JSON Schema" rows={10} />}
+    </div>
+  );
+}
+
+function Preset() {
+  const { presets = {}, defaults } = catalogue.value ?? {};
+  const usual = `(default${defaults?.preset ? `: ${defaults.preset}` : ''})`;
+  return (
+    <>
+      <Choice
+        class="option"
+        label="Preset"
+        name="preset"
+        value={preset.value}
+        options={[
+          ['', usual],
+          ...Object.entries(presets).map(([name, { about }]) => [name, name, about] as const),
+        ]}
+        choose={(name) => (preset.value = name)}
+      />
+      {preset.value && <p class="hint">{presets[preset.value]?.about}</p>}
+    </>
+  );
+}
+
+function Buttons() {
   const lane = active.value;
   const running = lane?.status.value === 'running';
   const proposal = lane?.proposal.value;
-  const { presets = {}, defaults } = catalogue.value ?? {};
+  return (
+    <div class="buttons main">
+      {running ? (
+        <button type="button" class="primary" onClick={stop}>
+          Stop <kbd>Esc</kbd>
+        </button>
+      ) : (
+        <button class="primary">
+          Run <kbd>Ctrl ↵</kbd>
+        </button>
+      )}
+      <button type="button" disabled={running || !canStep()} onClick={() => void step()}>
+        {proposal ? 'Apply' : 'Step'} <kbd>S</kbd>
+      </button>
+      <button type="button" disabled={running} onClick={() => void compare()}>
+        + Lane
+      </button>
+    </div>
+  );
+}
+
+export function RunPanel() {
+  const proposal = active.value?.proposal.value;
   return (
     <form
       onSubmit={(event) => {
@@ -158,80 +245,13 @@ export function RunPanel() {
       }}
     >
       <Tabs />
-      <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`}>
-        {tab.value === 'complete' && <Text name="complete" label="Text to go on from" rows={6} />}
-        {tab.value === 'chat' && <Text name="chat" label="Message" rows={5} />}
-        {tab.value === 'chat' && <Text name="system" label="System" rows={2} />}
-        {tab.value === 'fill' && <FillText />}
-        {tab.value === 'json' && <Text name="json" label="Prompt" rows={3} />}
-        {tab.value === 'json' && <Text name="schema" label="JSON Schema" rows={10} />}
-      </div>
-      <label class="option">
-        <span>Preset</span>
-        <select
-          name="preset"
-          value={preset.value}
-          onChange={(event) => (preset.value = event.currentTarget.value)}
-        >
-          <option value="">(default{defaults?.preset ? `: ${defaults.preset}` : ''})</option>
-          {Object.entries(presets).map(([name, { about }]) => (
-            <option key={name} value={name} title={about}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-      {preset.value && <p class="hint">{presets[preset.value]?.about}</p>}
+      <Words />
+      <Preset />
       {roles.map((role) => (
         <Policy key={role} role={role} />
       ))}
-      <div class="numbers">
-        <NumberField name="maxTokens" label="Tokens" min={1} max={8192} whole />
-        <NumberField
-          name="temperature"
-          label="Temperature"
-          min={0}
-          max={2}
-          usual={String(defaults?.temperature ?? 0)}
-        />
-        <NumberField name="topP" label="Top p" min={0} max={1} usual="1" />
-        <NumberField name="topK" label="Top k" min={1} whole usual="all" />
-        <NumberField name="seed" label="Seed" min={0} whole />
-        <label class="option">
-          <span>Keep seed</span>
-          <input
-            type="checkbox"
-            checked={locked.value}
-            onChange={(event) => (locked.value = event.currentTarget.checked)}
-          />
-        </label>
-        <label class="option" title="Deliver the complete answer at once">
-          <span>All at once</span>
-          <input
-            type="checkbox"
-            name="atOnce"
-            checked={atOnce.value}
-            onChange={(event) => (atOnce.value = event.currentTarget.checked)}
-          />
-        </label>
-      </div>
-      <div class="buttons main">
-        {running ? (
-          <button type="button" class="primary" onClick={stop}>
-            Stop <kbd>Esc</kbd>
-          </button>
-        ) : (
-          <button class="primary">
-            Run <kbd>Ctrl ↵</kbd>
-          </button>
-        )}
-        <button type="button" disabled={running || !canStep()} onClick={() => void step()}>
-          {proposal ? 'Apply' : 'Step'} <kbd>S</kbd>
-        </button>
-        <button type="button" disabled={running} onClick={() => void compare()}>
-          + Lane
-        </button>
-      </div>
+      <Numbers />
+      <Buttons />
       {proposal && (
         <p class="hint">
           Outlined: what the policy would commit, {proposal.wanted.size} tokens. Click one to leave

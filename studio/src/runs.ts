@@ -1,13 +1,25 @@
 /** Starting and stopping what the panel describes. */
-import { request, catalogue, chosen, locked, numbers, preset, tab, tabNames } from './form.js';
+import {
+  request,
+  catalogue,
+  chosen,
+  locked,
+  numbers,
+  preset,
+  tab,
+  tabNames,
+  usual,
+} from './form.js';
 import { Lane } from './lane.js';
 import { active, add, lanes, show } from './state.js';
 
+/** What is chosen; if nothing is, the decoder that runs by itself, which text with gaps has of its own. */
 function title(): string {
   const decoder = chosen.value.decode?.name;
-  return [preset.value || (decoder ? '' : tabNames[tab.value]), decoder]
-    .filter(Boolean)
-    .join(' · ');
+  const fact = usual('decode');
+  const plain = tab.value === 'complete' || tab.value === 'chat';
+  const own = plain && typeof fact === 'object' ? fact.name : tabNames[tab.value];
+  return [preset.value, decoder].filter(Boolean).join(' · ') || own;
 }
 
 function laneOf(): Lane {

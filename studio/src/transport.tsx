@@ -1,6 +1,8 @@
 /** Through time: the scrubber, play, and which lens lies over the canvas. */
-import { lenses } from './figures.js';
+import { Choice } from './choice.js';
+import { bins, lenses, type Lens } from './figures.js';
 import { blockOf } from './fold.js';
+import type { Lane } from './lane.js';
 import { active, at, go, index, lens, play, playing, speed } from './state.js';
 
 const speeds = [0.25, 0.5, 1, 2, 4];
@@ -37,38 +39,36 @@ function Icon({ shape }: { shape: keyof typeof shapes }) {
   );
 }
 
-export function Transport() {
-  const lane = active.value;
-  if (lane === undefined) return null;
-  void lane.version.value;
-  const { last, timeline } = lane;
-  const moment = timeline.moments[index.value];
-  const live = at.value === null && lane.status.value === 'running';
-  const said = `step ${index.value} of ${last}`;
+function Steps() {
   return (
-    <div class="transport">
-      <div class="buttons" role="group" aria-label="Steps">
-        <button type="button" aria-label="First step" onClick={() => go(0)}>
-          <Icon shape="first" />
-        </button>
-        <button type="button" aria-label="Step back" onClick={() => go(index.value - 1)}>
-          <Icon shape="back" />
-        </button>
-        <button type="button" aria-label={playing.value ? 'Pause' : 'Play'} onClick={play}>
-          <Icon shape={playing.value ? 'pause' : 'play'} />
-        </button>
-        <button type="button" aria-label="Step forward" onClick={() => go(index.value + 1)}>
-          <Icon shape="forward" />
-        </button>
-        <button type="button" aria-label="Last step" onClick={() => go(null)}>
-          <Icon shape="last" />
-        </button>
-      </div>
+    <div class="buttons" role="group" aria-label="Steps">
+      <button type="button" aria-label="First step" onClick={() => go(0)}>
+        <Icon shape="first" />
+      </button>
+      <button type="button" aria-label="Step back" onClick={() => go(index.value - 1)}>
+        <Icon shape="back" />
+      </button>
+      <button type="button" aria-label={playing.value ? 'Pause' : 'Play'} onClick={play}>
+        <Icon shape={playing.value ? 'pause' : 'play'} />
+      </button>
+      <button type="button" aria-label="Step forward" onClick={() => go(index.value + 1)}>
+        <Icon shape="forward" />
+      </button>
+      <button type="button" aria-label="Last step" onClick={() => go(null)}>
+        <Icon shape="last" />
+      </button>
+    </div>
+  );
+}
+
+function Scrubber({ last }: { last: number }) {
+  return (
+    <>
       <input
         type="range"
         class="scrubber"
         aria-label="Step"
-        aria-valuetext={said}
+        aria-valuetext={`step ${index.value} of ${last}`}
         min="0"
         max={Math.max(1, last)}
         value={index.value}
@@ -80,58 +80,64 @@ export function Transport() {
       <output class="where">
         {index.value}/{last}
       </output>
-      <label>
-        <span class="sr">Speed</span>
-        <select
-          value={speed.value}
-          onChange={(event) => (speed.value = Number(event.currentTarget.value))}
-        >
-          {speeds.map((x) => (
-            <option key={x} value={x}>
-              {x}×
-            </option>
-          ))}
-        </select>
-      </label>
-      {lane.status.value === 'running' && !live && (
+    </>
+  );
+}
+
+function stateOf({ timeline }: Lane): string {
+  const moment = timeline.moments[index.value];
+  if (moment === undefined || timeline.start === undefined) return '';
+  const length = timeline.last!.tokens.length;
+  const blocks = Math.max(timeline.start.blocks, length && blockOf(timeline, length - 1) + 1);
+  const masks = moment.remaining === 1 ? '1 mask' : `${moment.remaining} masks`;
+  return `block ${moment.block + 1}/${blocks} · ${masks} left`;
+}
+
+function LensChoice() {
+  return (
+    <>
+      <Choice
+        label="Lens"
+        name="lens"
+        value={lens.value}
+        options={lenses.map(({ key, label, about }, i) => [key, `${i + 1} ${label}`, about])}
+        choose={(key) => (lens.value = key as Lens)}
+      />
+      <span class="ramp" aria-hidden="true">
+        low
+        {Array.from({ length: bins }, (_, i) => (
+          <i key={i} class={`bin${i}`} />
+        ))}
+        high
+      </span>
+    </>
+  );
+}
+
+export function Transport() {
+  const lane = active.value;
+  if (lane === undefined) return null;
+  void lane.version.value;
+  return (
+    <div class="transport">
+      <Steps />
+      <Scrubber last={lane.last} />
+      <Choice
+        label="Speed"
+        hidden
+        value={String(speed.value)}
+        options={speeds.map((x) => [String(x), `${x}×`])}
+        choose={(x) => (speed.value = Number(x))}
+      />
+      {lane.status.value === 'running' && at.value !== null && (
         <button type="button" class="live" onClick={() => go(null)}>
           Live ▸
         </button>
       )}
       <div class="second">
-        <span class="state">
-          {moment && timeline.start
-            ? `block ${moment.block + 1}/${Math.max(timeline.start.blocks, lastBlock())} · ${moment.remaining} masks left`
-            : ''}
-        </span>
-        <label class="lens">
-          <span>Lens</span>
-          <select
-            name="lens"
-            value={lens.value}
-            onChange={(event) => (lens.value = event.currentTarget.value as typeof lens.value)}
-          >
-            {lenses.map(({ key, label, about }, i) => (
-              <option key={key} value={key} title={about}>
-                {i + 1} {label}
-              </option>
-            ))}
-          </select>
-        </label>
-        <span class="ramp" aria-hidden="true">
-          low
-          {Array.from({ length: 6 }, (_, i) => (
-            <i key={i} class={`bin${i}`} />
-          ))}
-          high
-        </span>
+        <span class="state">{stateOf(lane)}</span>
+        <LensChoice />
       </div>
     </div>
   );
-}
-
-function lastBlock(): number {
-  const timeline = active.value!.timeline;
-  const length = timeline.last?.tokens.length ?? 0;
-  return length === 0 ? 0 : blockOf(timeline, length - 1) + 1;
 }

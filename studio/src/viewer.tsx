@@ -7,8 +7,8 @@ import { HeatMap } from './heat-map.js';
 import type { Lane, Status } from './lane.js';
 import { active, lanes, remove } from './state.js';
 import { signal } from '@preact/signals';
-import { textOf } from './fold.js';
 import { Transport } from './transport.js';
+import { textOf } from './words.js';
 
 const names: Record<Status, string> = {
   waiting: 'waits for its turn',

@@ -107,6 +107,9 @@ describe('policies by name', () => {
     [{ measures: ['joy'] }, /lacuna\.measures\[0\]/],
     [{ template: [] }, /lacuna\.template/],
     [{ template: [{ max: 0 }] }, /lacuna\.template\[0\]\.max/],
+    [{ template: [{ choices: [] }] }, /choices/],
+    [{ template: [{ choices: ['a'], max: 2 }] }, /lacuna\.template\[0\]\.choices/],
+    [{ template: [{ choices: new Array(17).fill('a') }] }, /at most 16 texts/],
   ])('%j is refused', async (lacuna, message) => {
     const { error } = await whole({ lacuna });
     expect(error?.message).toMatch(message);
@@ -159,6 +162,13 @@ test('holes in a text', async () => {
   const steps = await frames({ lacuna });
   const committed = steps.flatMap(({ commits = [] }) => commits as unknown[]);
   expect(committed).toHaveLength(5);
+});
+
+test('a hole that is one of some texts', async () => {
+  const texts = [' lord', ' lady', ' gracious sovereign'];
+  const lacuna = { template: ['My', { choices: texts }, ', I am thine.'] };
+  const { choices } = await whole({ max_tokens: undefined, lacuna });
+  expect(texts.map((text) => `My${text}, I am thine.`)).toContain(choices[0].text);
 });
 
 test('the page: its policy, and nothing twice', async () => {

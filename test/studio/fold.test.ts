@@ -2,11 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedDefaults } from '../../lib/cli/embedded.js';
 import { policyNamed } from '../../lib/decoding/catalogue.js';
-import { loadModel, type GenerateOptions, type Model } from '../../lib/index.js';
+import { generate, loadModel, type GenerateOptions, type Model } from '../../lib/index.js';
 import { createHandler } from '../../lib/server/index.js';
 import { cardOf, seriesOf, whatIf } from '../../studio/src/figures.js';
-import { blockOf, textOf, Timeline } from '../../studio/src/fold.js';
-import { parseTrace, type CanvasFrame } from '../../studio/src/frames.js';
+import { blockOf, Timeline } from '../../studio/src/fold.js';
+import type { CanvasFrame } from '../../studio/src/frames.js';
+import { parseTrace } from '../../studio/src/traces.js';
+import { nameOf, textOf } from '../../studio/src/words.js';
+import { writingModel } from '../server/local.js';
 import { modelPath } from './chromium.js';
 
 let model: Model;
@@ -18,8 +21,11 @@ afterAll(() => model.dispose());
 const prompt = 'ROMEO:\n';
 const { chat: _, ...defaults } = embeddedDefaults;
 
-async function framesOf(lacuna: object, more: object = {}): Promise<CanvasFrame[]> {
-  const handler = createHandler({ model, defaults: embeddedDefaults });
+async function framesOf(
+  lacuna: object,
+  more: object = {},
+  handler = createHandler({ model, defaults: embeddedDefaults }),
+): Promise<CanvasFrame[]> {
   const watch = { canvas: 'delta', measures: ['entropy', 'margin'], ahead: true, ...lacuna };
   const body = { prompt, max_tokens: 48, seed: 4, stream: true, lacuna: watch, ...more };
   const headers = { host: 'localhost', 'content-type': 'application/json' };
@@ -81,6 +87,39 @@ describe.each(Object.entries(policies))('%s', (_name, { decode, size }) => {
     expect([...patched.last!.tokens]).toEqual([...whole.last!.tokens]);
     expect(textOf(patched, patched.last!)).toBe(textOf(whole, whole.last!));
   });
+});
+
+test('characters that are spread over tokens come whole', async () => {
+  const said = 'Σ é 😀!'; // each byte is a token
+  const bytes = writingModel(() => said);
+  const decode = { name: 'randomOrder' };
+  const handler = createHandler({ model: bytes, defaults: { bos: true } });
+  const body = { prompt: '', max_tokens: 12 };
+  const timeline = Timeline.of(await framesOf({ decode, candidates: 2 }, body, handler));
+  const policy = policyNamed('decode', 'decode', decode);
+  const options: GenerateOptions = { decode: policy, bos: true, maxTokens: 12, seed: 4 };
+  let i = 1;
+  let broken = 0;
+  for await (const { text } of generate(bytes, '', options)) {
+    const shown = textOf(timeline, timeline.moments[i++]);
+    expect(shown).toBe(text.replaceAll('\uFFFD', ''));
+    broken += Number(text !== shown);
+  }
+  expect(broken).toBeGreaterThan(3);
+  expect(textOf(timeline, timeline.last!)).toBe(said);
+  expect(nameOf(timeline, 0xf0)).toBe('⟨f0⟩');
+  expect(nameOf(timeline, '!'.charCodeAt(0))).toBe('"!"');
+});
+
+test('what is no text of the answer is not in its text', async () => {
+  const tokens = [...'a'].map((char) => char.charCodeAt(0));
+  const bytes = writingModel(() => 'bc');
+  const lacuna = { start: [260, ...tokens, null, null], fixed: [0, 1] };
+  const handler = createHandler({ model: bytes });
+  const timeline = Timeline.of(await framesOf(lacuna, { max_tokens: 4 }, handler));
+  expect(timeline.moments[0].tokens[0]).toBe(260);
+  expect(textOf(timeline, timeline.moments[0])).toBe('a░░');
+  expect(nameOf(timeline, 260)).toBe('"<|startoftext|>"');
 });
 
 test('holes that change their length', async () => {

@@ -1,57 +1,70 @@
-/** Runs side by side, by hand, in holes, by schema; and as code. */
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+/** Runs side by side, by hand, in holes, by schema. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { embeddedDefaults } from '../../lib/cli/embedded.js';
-import { blocks, threshold, type GenerateOptions } from '../../lib/index.js';
-import { curl, typescript } from '../../studio/src/copy.js';
-import type { RunRequest } from '../../studio/src/frames.js';
-import { canvasText, goTo, modelPath, open, ready, run, stage, type Stage } from './chromium.js';
+import { lacuna, temporaryFolder } from '../cli/lacuna.js';
+import { canvasText, goTo, open, ready, run, stage, type Stage } from './chromium.js';
 
 let on: Stage;
 beforeAll(async () => {
-  on = await stage();
+  if (ready) on = await stage();
 });
 afterAll(() => on?.close());
 
 const prompt = 'ROMEO:\n';
 const { chat: _, ...defaults } = embeddedDefaults;
+const folder = temporaryFolder();
 const small = { complete: prompt, maxTokens: '24', seed: '7' };
 const finished = (page: Page, lanes: number) =>
   page.waitForFunction((n) => document.querySelectorAll('.status.done').length === n, lanes);
 
 describe.skipIf(!ready)('lanes', () => {
-  test('two policies with one seed: the numbers are those of the library', async () => {
+  test('two presets with one seed: the numbers are those that `lacuna compare` prints', async () => {
+    const presets = ['quality', 'fast'] as const;
     const { page, complaints } = await open(on);
-    await run(page, small);
-    await page.selectOption('[name=decode]', 'threshold');
-    await page.selectOption('[name=blocks]', 'blocks');
-    await page.locator('.option', { hasText: 'tau' }).locator('input').fill('0.4');
+    await run(page, { ...small, preset: presets[0] });
+    await page.selectOption('[name=preset]', presets[1]);
     await page.click('text="+ Lane"');
     await finished(page, 2);
-    const rows = await page
-      .locator('.comparison tbody tr')
-      .evaluateAll((list) =>
-        list.map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent)),
-      );
-    const settings: GenerateOptions[] = [
-      defaults,
-      { ...defaults, decode: threshold({ tau: 0.4 }), blocks: blocks(32) },
-    ];
-    for (const [i, options] of settings.entries()) {
-      const generation = on.model.generate(prompt, { ...options, maxTokens: 24, seed: 7 });
-      const { counts, forwards, text, trace } = await generation.result;
-      const [, perForward, shown, , mean] = rows[i];
-      expect(perForward).toBe(counts.tokensPerForward.toFixed(2));
-      expect(shown).toBe(String(forwards));
+    const cellsOf = (list: Element[]) =>
+      list.map((row) => [...row.querySelectorAll('td, th')].map((cell) => cell.textContent));
+    const [head, ...rows] = await page.locator('.comparison tr').evaluateAll(cellsOf);
+    const shown = rows.map((row) => Object.fromEntries(row.map((cell, i) => [head[i], cell])));
+
+    const prompts = join(folder, 'prompts.json');
+    writeFileSync(prompts, JSON.stringify([prompt]));
+    const { temperature } = embeddedDefaults;
+    const same = ['-n', small.maxTokens, '--seed', small.seed, '-t', String(temperature)];
+    const args = ['--prompts', prompts, '--presets', presets.join(), '--device', 'cpu'];
+    const { code, stdout, stderr } = lacuna(['compare', ...args, ...same]);
+    expect(code, stderr).toBe(0);
+    const [names, , ...printed] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split('|').map((cell) => cell.trim()));
+    for (const [i, line] of printed.entries()) {
+      const said = Object.fromEntries(line.map((cell, j) => [names[j], cell]));
+      expect(said.preset).toBe(presets[i]);
+      expect(shown[i].forwards).toBe(said.forwards);
+      expect(shown[i]['tok/forward']).toBe(said['tokens/forward']);
+      expect(Number(small.maxTokens) - Number(shown[i].wasted)).toBe(Number(said.tokens));
+    }
+    expect(shown[0].forwards).not.toBe(shown[1].forwards);
+
+    for (const [i, preset] of presets.entries()) {
+      const { decode: _1, blocks: _2, ...others } = defaults;
+      const options = { ...others, preset, maxTokens: 24, seed: 7 };
+      const { text, trace } = await on.model.generate(prompt, options).result;
       const sure = trace.flatMap(({ committed }) => committed.map(([, , p]) => p));
-      expect(Number(mean)).toBeCloseTo(sure.reduce((a, b) => a + b) / sure.length, 2);
+      const mean = sure.reduce((a, b) => a + b) / sure.length;
+      expect(Number(shown[i]['mean conf.'])).toBeCloseTo(mean, 2);
       await expect.poll(() => canvasText(page, i)).toBe(text);
       await expect.poll(() => page.locator('.words').nth(i).textContent()).toBe(text);
     }
     expect(complaints).toEqual([]);
-  });
+  }, 300_000);
 
   test('a pinned token survives; a replaced one stays; a re-masked one comes anew', async () => {
     const { page, complaints } = await open(on);
@@ -197,38 +210,5 @@ describe.skipIf(!ready)('lanes', () => {
     await page.click('button.primary');
     await page.waitForSelector('.error');
     await expect.poll(() => page.locator('.error').textContent()).toContain('context');
-  });
-});
-
-describe('as code', () => {
-  const body = {
-    ...{ prompt, max_tokens: 12, seed: 5 },
-    lacuna: { canvas: 'delta', decode: { name: 'threshold', options: { tau: 0.4 } } },
-  };
-  const request: RunRequest = { path: '/v1/completions', body };
-  const textOf = async () => {
-    const options = { ...defaults, decode: threshold({ tau: 0.4 }), maxTokens: 12, seed: 5 };
-    return (await on.model.generate(prompt, options).result).text;
-  };
-  const root = fileURLToPath(new URL('../../', import.meta.url));
-
-  test('TypeScript', async () => {
-    const headers = { host: 'localhost' };
-    const list = await on.handler(new Request('http://localhost/lacuna/v1/policies', { headers }));
-    const facts = (await list.json()) as { defaults: never };
-    const code = typescript(request, modelPath, facts.defaults);
-    const args = ['--input-type=module', '--eval', code];
-    const out = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
-    expect(out).toBe(`${await textOf()}\n`);
-  });
-
-  test('curl', async () => {
-    const command = curl(request, on.url);
-    const { spawn } = await import('node:child_process');
-    const child = spawn('sh', ['-c', command.replace('curl ', 'curl -s ')]);
-    let out = '';
-    for await (const part of child.stdout) out += String(part);
-    const { choices } = JSON.parse(out) as { choices: { text: string }[] };
-    expect(choices[0].text).toBe(await textOf());
   });
 });
