@@ -22,7 +22,8 @@ export function curl(request: RunRequest, origin: string, locked = false): strin
 const call = ({ name, options = {} }: { name: string; options?: unknown }) => {
   const values = Object.values(options as object) as unknown[];
   if (values.length === 0) return `${name}()`;
-  if (name === 'blocks' || name === 'absoluteBlocks') return `${name}(${String(values[0])})`;
+  if (['blocks', 'blocksFromEnd', 'absoluteBlocks'].includes(name))
+    return `${name}(${String(values[0])})`;
   return `${name}(${json(options, 0)})`;
 };
 

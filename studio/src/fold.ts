@@ -241,7 +241,11 @@ export function blockOf({ start }: Timeline, at: number): number {
   const plan = start?.policies.blocks;
   if (start === undefined || plan === undefined || Array.isArray(plan)) return 0;
   const size = Number(plan.options);
-  if (plan.name === 'blocks') return Math.floor(at / size);
-  if (plan.name !== 'absoluteBlocks') return 0;
-  return Math.floor((at + start.prompt) / size) - Math.floor(start.prompt / size);
+  // What the first block lacks of `size` positions.
+  const lack = {
+    blocks: 0,
+    blocksFromEnd: (size - (start.length % size)) % size,
+    absoluteBlocks: start.prompt % size,
+  }[plan.name];
+  return lack === undefined ? 0 : Math.floor((at + lack) / size);
 }
