@@ -181,14 +181,15 @@ async function firstRun() {
   const moved = performance.now() - printed;
   await reader.cancel();
   const streams = Array.from({ length: 20 }, (_, seed) =>
-    post(url, '/v1/completions', { ...body, seed, max_tokens: 128 }).then((one) => one.text()),
+    post(url, '/v1/completions', { ...body, seed, max_tokens: 128 }),
   );
+  await Promise.any(streams); // that one is being written, the others are on their way
   await fetch(`${url}/readyz`);
   const start = performance.now();
   child.kill('SIGTERM');
   while ((await fetch(`${url}/readyz`)).status !== 503);
   const drained = performance.now() - start;
-  await Promise.all(streams);
+  await Promise.all(streams.map(async (stream) => (await stream).text()));
   child.kill('SIGTERM');
   await exit;
   return [
