@@ -1,7 +1,6 @@
 /** A running answer that is to become longer, and the plan that it goes on with. */
 import { factsOf, named } from './decoding/named.js';
-import type { LengthPlan, Splice } from './decoding/policy.js';
-import type { Change } from './decoding/policy.js';
+import type { Change, LengthPlan, Splice } from './decoding/policy.js';
 import { LacunaError } from './errors.js';
 import { planOf, type GenerationModel, type Plan, type Settings } from './plan.js';
 import { integer } from './validate.js';

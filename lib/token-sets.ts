@@ -35,7 +35,7 @@ function union(a: Int32Array, b: Int32Array): Int32Array {
 }
 
 /** Whether an ascending list holds a token. */
-function has(list: Int32Array, token: number): boolean {
+export function has(list: Int32Array, token: number): boolean {
   let low = 0;
   for (let high = list.length; low < high;) {
     const middle = (low + high) >> 1;

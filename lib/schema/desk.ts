@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { LacunaError } from '../errors.js';
 import { throwIfAborted } from '../generation.js';
+import { has } from '../token-sets.js';
 import type { GenerationModel, GenerationSession } from '../plan.js';
 import type { Sampling } from '../types.js';
 
@@ -96,7 +97,7 @@ export class Desk {
   async token(known: ArrayLike<number>, allow: Int32Array): Promise<number | undefined> {
     if (this.late) {
       const seen = await this.#seen(known);
-      return [...seen.keys()].find((token) => includes(allow, token));
+      return [...seen.keys()].find((token) => has(allow, token));
     }
     const sampling = { ...this.#options.sampling, step: this.forwards };
     const { token } = await this.#step(known, 1 + masksBehind, 1, { allow, sampling });
@@ -169,15 +170,4 @@ export class Desk {
     this.#session.set(0, this.prompt);
     return this.#session;
   }
-}
-
-/** Whether an ascending list has a number. */
-function includes(list: Int32Array, wanted: number): boolean {
-  let low = 0;
-  for (let high = list.length; low < high;) {
-    const middle = (low + high) >> 1;
-    if (list[middle] < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return list[low] === wanted;
 }

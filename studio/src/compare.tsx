@@ -1,6 +1,7 @@
 /** Runs side by side, in numbers and in words. */
 import { Choice } from './choice.js';
 import { cardOf } from './figures.js';
+import { Head } from './head.js';
 import type { Lane } from './lane.js';
 import { lanes, together, togethers, type Together } from './state.js';
 import { save } from './files.js';
@@ -88,15 +89,7 @@ function Table() {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Numbers of each run">
       <table>
-        <thead>
-          <tr>
-            {head.map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head names={head} />
         <tbody>
           {rows.map((row, i) => (
             <tr key={lanes.value[i].id}>

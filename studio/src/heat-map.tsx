@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { leastSure, lensNumber, lensValue } from './figures.js';
+import { Head } from './head.js';
 import type { Lane } from './lane.js';
 import { MapView, type Spot } from './map-view.js';
 import type { Part } from './picture.js';
@@ -26,15 +27,7 @@ function LeastSure({ lane }: { lane: Lane }) {
     <details>
       <summary>Least sure commits</summary>
       <table>
-        <thead>
-          <tr>
-            {['Token', 'Position', 'Step', 'Confidence'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head names={['Token', 'Position', 'Step', 'Confidence']} />
         <tbody>
           {leastSure(timeline, 10).map((row) => (
             <tr key={`${row.index}-${row.at}`}>

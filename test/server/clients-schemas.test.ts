@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { Random } from '../../lib/gguf/random.js';
-import { writeSynthetic } from '../../lib/gguf/synthetic.js';
-import { loadModel, type Model } from '../../lib/index.js';
+import type { Model } from '../../lib/index.js';
 import { SchemaSource } from '../schema/random.js';
-import { suiteTests } from './clients.js';
+import { loadRandom, suiteTests } from './clients.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lacuna-schemas-'));
 const [file, schemas] = [join(folder, 'random.gguf'), join(folder, 'schemas.json')];
@@ -17,10 +16,7 @@ let model: Model;
 beforeAll(async () => {
   const source = new SchemaSource(new Random(300));
   writeFileSync(schemas, JSON.stringify(Array.from({ length: count }, () => source.root(1))));
-  const shape = { layers: 1, dim: 32, heads: 1, ffn: 32, vocabulary: 300, context: 16384 };
-  const options = { type: 'F32', tokenizer: true, seed: 5 } as const;
-  await writeSynthetic(file, { architecture: 'llada', ...shape, ...options });
-  model = await loadModel(file, { device: 'cpu', threads: 1 });
+  model = await loadRandom(file);
 });
 afterAll(async () => {
   await model.dispose();

@@ -3,19 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
-import { writeSynthetic } from '../../lib/gguf/synthetic.js';
-import { loadModel, type Model } from '../../lib/index.js';
-import { defaults, suiteTests } from './clients.js';
+import type { Model } from '../../lib/index.js';
+import { defaults, loadRandom, suiteTests } from './clients.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lacuna-clients-'));
 const file = join(folder, 'random.gguf');
 let model: Model;
 
 beforeAll(async () => {
-  const shape = { layers: 1, dim: 32, heads: 1, ffn: 32, vocabulary: 300, context: 16384 };
-  const options = { type: 'F32', tokenizer: true, seed: 5 } as const;
-  await writeSynthetic(file, { architecture: 'llada', ...shape, ...options });
-  model = await loadModel(file, { device: 'cpu', threads: 1 });
+  model = await loadRandom(file);
 });
 afterAll(async () => {
   await model.dispose();

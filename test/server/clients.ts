@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeSynthetic } from '../../lib/gguf/synthetic.js';
 import { blocks, generate, loadModel, lowConfidence, Batch, type Model } from '../../lib/index.js';
 import { createHandler, defaultLimits, listen, type Handler } from '../../lib/server/index.js';
 
@@ -26,6 +27,14 @@ export const defaults = {
   bos: true,
   chat: { template: '{{ bos_token }}{% for m in messages %}{{ m.content }}\n\n{% endfor %}' },
 };
+
+/** Random weights with a tokenizer of bytes: what holds of their answers holds of any. */
+export async function loadRandom(file: string): Promise<Model> {
+  const shape = { layers: 1, dim: 32, heads: 1, ffn: 32, vocabulary: 300, context: 16384 };
+  const options = { type: 'F32', tokenizer: true, seed: 5 } as const;
+  await writeSynthetic(file, { architecture: 'llada', ...shape, ...options });
+  return loadModel(file, { device: 'cpu', threads: 1 });
+}
 
 export const loadEmbedded = (): Promise<Model> =>
   loadModel(embedded, { device: 'cpu', threads: 1 });
