@@ -18,14 +18,32 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from data import generator, load_data
 from evaluate import accuracy, sample, validation
 from export import export
+from gguf import load_model
 from model import ModelShape, SoftMaskParameters, Transformer, parameter_count
 from objectives import Objective
 from optimiser import Optimiser, rate_scale, update_average
 from plot import plot
+from vocabulary import Vocabulary
+
+
+HERE = Path(__file__).parent
+
+
+def finished(path: Path, shape: ModelShape, vocabulary: Vocabulary) -> dict[str, Tensor]:
+    """The weights of a finished model to go on from; it must have the recipe's shape and tokens."""
+    model, its = load_model(path)
+    for name in ("layers", "width", "heads", "ffn", "vocabulary"):
+        has, wanted = getattr(model.shape, name), getattr(shape, name)
+        if has != wanted:
+            raise SystemExit(f"{path} cannot be gone on from: {name} is {has}, not {wanted}")
+    if its.ids != vocabulary.ids:
+        raise SystemExit(f"{path} cannot be gone on from: its tokens are not those of the data")
+    return model.state_dict()
 
 
 class Run:
@@ -39,6 +57,8 @@ class Run:
         torch.manual_seed(recipe["seed"])
         self.shape = ModelShape(vocabulary=len(self.vocabulary), **recipe["model"])
         self.model = Transformer(self.shape).to(self.device)
+        if "from" in recipe:
+            self.model.load_state_dict(finished(HERE / recipe["from"], self.shape, self.vocabulary))
         self.objective = Objective(**recipe["objective"])
         self.soft = SoftMaskParameters(**recipe.get("soft_mask", {})).to(self.device)
         learned = self.soft if self.objective.soft > 0 else None

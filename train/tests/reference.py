@@ -1,7 +1,7 @@
 """For test/train.test.ts: a small random model as an exported folder, and what it answers.
 
     python3 reference.py FOLDER          writes FOLDER/export/ and FOLDER/expected.json
-    python3 reference.py FOLDER a.gguf   compares bound.py's reading of FOLDER/a.gguf with them
+    python3 reference.py FOLDER a.gguf   compares gguf.py's reading of FOLDER/a.gguf with them
 """
 
 import json
@@ -12,8 +12,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bound import load_model  # noqa: E402
 from export import export  # noqa: E402
+from gguf import load_model  # noqa: E402
 from model import ModelShape, SoftMaskParameters, Transformer  # noqa: E402
 from vocabulary import train_bpe, Vocabulary  # noqa: E402
 

@@ -15,11 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from data import Play, Tasks, generator  # noqa: E402
 from evaluate import accuracy, decode, validation  # noqa: E402
 from export import export  # noqa: E402
+from gguf import load_model  # noqa: E402
 from model import ModelShape, SoftMaskParameters, Transformer  # noqa: E402
 from optimiser import orthogonalise, rate_scale  # noqa: E402
-from train import Run, train  # noqa: E402
+from train import Run, finished, train  # noqa: E402
 from vocabulary import Vocabulary, train_bpe  # noqa: E402
 
+TASKS = Path(__file__).parents[2] / "models/tasks.Q8_0.gguf"
 WORDS = "copy sort : = a b c d".split()
 
 
@@ -106,6 +108,17 @@ class Runs(unittest.TestCase):
         settings["model"]["layers"] = 1
         with self.assertRaisesRegex(SystemExit, "another model"):
             Run(settings, "cpu").load(self.folder / "checkpoint.pt")
+
+    def test_goes_on_from_a_finished_model_of_the_same_shape_and_tokens(self):
+        model, vocabulary = load_model(TASKS)
+        weights = finished(TASKS, model.shape, vocabulary)
+        for name, value in model.state_dict().items():
+            self.assertTrue(torch.equal(value, weights[name]), name)
+        with self.assertRaisesRegex(SystemExit, "layers is 6, not 2"):
+            Run({**recipe(self.folder), "from": str(TASKS)}, "cpu")
+        others = Vocabulary(words=[" x" + word[1:] for word in vocabulary.words])
+        with self.assertRaisesRegex(SystemExit, "tokens are not those of the data"):
+            finished(TASKS, model.shape, others)
 
 
 class Data(unittest.TestCase):
