@@ -57,12 +57,21 @@ describe.skipIf(python === undefined)('train/ (needs PyTorch)', () => {
     }
   });
 
-  test.each(['F32', 'Q8_0'] as const)('bound.py reads %s files', async (type) => {
+  test.each(['F32', 'Q8_0'] as const)('gguf.py reads %s files', async (type) => {
     await convert(join(folder, 'export'), join(folder, `${type}.gguf`), { type });
     const { stdout } = await run(join(tests, 'reference.py'), folder, `${type}.gguf`);
     const { largest, sameTokens } = JSON.parse(stdout) as { largest: number; sameTokens: boolean };
     expect(largest).toBeLessThan(type === 'F32' ? 1e-4 : 0.2);
     expect(sameTokens).toBe(true);
+  });
+
+  test('the Shakespeare of the recipe is better than the one before it', async () => {
+    const bound = async (name: string): Promise<number> => {
+      const file = join(tests, '..', '..', 'models', `${name}.Q8_0.gguf`);
+      const { stdout } = await run(join(tests, '..', 'bound.py'), file, '--passes', '1');
+      return (JSON.parse(stdout) as { bound_per_character: number }).bound_per_character;
+    };
+    expect(await bound('shakespeare')).toBeLessThan((await bound('shakespeare-7m')) - 0.1);
   });
 
   test('the tokenizer and the numbers of soft masks come along', async () => {

@@ -21,10 +21,11 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     recipe = Path(__file__).parent / "recipes/shakespeare.json"
     parser.add_argument("--recipe", type=Path, default=recipe)
+    parser.add_argument("--passes", type=int, default=4, help="different masks per canvas")
     options = parser.parse_args()
     model, vocabulary = load_model(options.file)
     data = Play(json.loads(options.recipe.read_text())["data"], seed=1, vocabulary=vocabulary)
-    print(json.dumps(validation(model, data, passes=4)))
+    print(json.dumps(validation(model, data, options.passes)))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,10 @@ export async function measure({ standard, reverse, soft }, options) {
   const both = reverse && (await twoModels(standard, reverse, options));
   say('credits and soft masks');
   const credits = await pair(standard, { decode: credit(threshold({ tau: 0.9 })) }, options);
-  const softMasks = soft && (await pair(soft, { refine: softMask() }, options));
+  const softMasks = soft && {
+    ...(await pair(soft, { refine: softMask() }, options)),
+    before: credits.without,
+  };
   say('votes');
   const votes = await voted(standard, options);
   return {
