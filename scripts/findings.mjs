@@ -1,13 +1,14 @@
 // `npm run findings`: measures what papers claim on the trained models and writes docs/findings.md, its
 // charts and all numbers. See docs/parallelbench.md.
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as vega from 'vega';
 import { format } from 'prettier';
 import { curvesChart } from '../dist/cli/curves.js';
 import { loadModel } from '../dist/index.js';
+import { charted } from './findings/claims.mjs';
 import { measure } from './findings/measure.mjs';
 import { page } from './findings/page.mjs';
 
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '0' },
     tasks: { type: 'string' },
     strategies: { type: 'string' },
+    only: { type: 'string' }, // parts of results.json to measure again, the others stay
     out: { type: 'string', default: 'docs' },
   },
 });
@@ -37,20 +39,26 @@ for (const role of ['standard', 'reverse', 'soft']) {
   if (existsSync(values[role])) models[role] = await loadModel(values[role]);
 }
 const say = (what) => console.error(what);
-const results = await measure(models, { samples, seed, tasks, strategies, width: 16, say });
-
 const folder = join(values.out, 'findings');
 await mkdir(folder, { recursive: true });
+const file = join(folder, 'results.json');
+const only = values.only?.split(',');
+const before = only && JSON.parse(await readFile(file, 'utf8'));
+const options = { samples, seed, tasks, strategies, only, before, width: 16, say };
+const results = await measure(models, options);
+
 const charts = [];
 for (const temperature of [0, 1]) {
   const title = `Accuracy against tokens per forward, temperature ${temperature}`;
   const about = `${basename(values.standard)}, ${samples} instances of each task; bars: 95 %`;
-  const points = results.curves.filter((point) => point.temperature === temperature);
-  const file = join(folder, `curves-${temperature}.svg`);
-  await writeFile(file, await curvesChart(vega, points, { title, about }));
+  const points = results.curves.filter(
+    (point) => point.temperature === temperature && charted.includes(point.strategy),
+  );
+  const svg = await curvesChart(vega, points, { title, about });
+  await writeFile(join(folder, `curves-${temperature}.svg`), svg);
   charts.push({ title, file: `findings/curves-${temperature}.svg` });
 }
-await writeFile(join(folder, 'results.json'), `${JSON.stringify(results)}\n`);
+await writeFile(file, `${JSON.stringify(results)}\n`);
 const names = Object.keys(models).map((role) => basename(values[role]));
 const date = new Date().toISOString().slice(0, 10);
 const text = page(results, { models: names, samples, seed, date, charts });

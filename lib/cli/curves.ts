@@ -22,7 +22,7 @@ interface Panel {
  * model say how many tokens a step commits, dashed ones those that commit a given number; bars are
  * the 95 % intervals.
  */
-export function curvesChart(
+export async function curvesChart(
   { parse, View }: Vega,
   points: readonly BenchPoint[],
   heading: { title: string; about: string },
@@ -54,7 +54,8 @@ export function curvesChart(
     scales: [colours(names)],
     marks: [...shown.map((one, i) => panelMark(one, i, names)), ...keys],
   };
-  return new View(parse(spec), { renderer: 'none' }).toSVG();
+  const svg = await new View(parse(spec), { renderer: 'none' }).toSVG();
+  return svg.replace(/\d+\.\d{3,}/g, (number) => Number(number).toFixed(2)); // hundredths of a pixel
 }
 
 /** Each strategy keeps its colour whichever others are shown. */
@@ -77,7 +78,8 @@ function dashOf(name: StrategyName): number[] {
 function panelMark({ title, points }: Panel, index: number, names: StrategyName[]): GroupMark {
   const x = (index % columns) * (panel.width + panel.gapX);
   const y = Math.floor(index / columns) * (panel.height + panel.gapY);
-  const most = Math.max(2, ...points.map(({ tokensPerForward }) => tokensPerForward));
+  const speeds = points.map(({ tokensPerForward }) => tokensPerForward);
+  const [least, most] = [Math.min(1, ...speeds), Math.max(2, ...speeds)]; // remasking takes back
   const axis = {
     ...{ labelFont: font, titleFont: font, labelColor: ink, titleColor: ink, domain: false },
     ...{ grid: true, gridColor: faint, ticks: false, titleFontWeight: 'normal' as const },
@@ -96,14 +98,26 @@ function panelMark({ title, points }: Panel, index: number, names: StrategyName[
       { name: 'height', value: panel.height },
     ],
     scales: [
-      { name: 'x', type: 'log', base: 2, range: [0, panel.width], domain: [0.9, most * 1.1] },
+      {
+        name: 'x',
+        type: 'log',
+        base: 2,
+        range: [0, panel.width],
+        domain: [least * 0.9, most * 1.1],
+      },
       { name: 'y', type: 'linear', range: [panel.height, 0], domain: [0, 1] },
     ],
     axes: [
-      { scale: 'x', orient: 'bottom', title: 'tokens per forward', values: ticks(most), ...axis },
+      {
+        scale: 'x',
+        orient: 'bottom',
+        title: 'tokens per forward',
+        values: ticks(least, most),
+        ...axis,
+      },
       { scale: 'y', orient: 'left', format: '.0%', tickCount: 5, ...axis },
     ],
-    marks: names.flatMap((name) =>
+    marks: names.map((name) =>
       curveMarks(
         name,
         points.filter(({ strategy }) => strategy === name),
@@ -112,52 +126,42 @@ function panelMark({ title, points }: Panel, index: number, names: StrategyName[
   };
 }
 
-function ticks(most: number): number[] {
-  return [1, 2, 4, 8, 16, 32].filter((value) => value <= most * 1.1);
+function ticks(least: number, most: number): number[] {
+  return [0.25, 0.5, 1, 2, 4, 8, 16, 32].filter((n) => n >= least * 0.9 && n <= most * 1.1);
 }
 
 /** A line through the points in the order of their values, the points, and their intervals. */
-function curveMarks(name: StrategyName, points: readonly CurvePoint[]): Mark[] {
-  const at = (p: CurvePoint) => ({ scale: 'x', value: p.tokensPerForward });
+function curveMarks(name: StrategyName, points: readonly CurvePoint[]): GroupMark {
   const stroke = { scale: 'colour', value: name };
-  const described = (p: CurvePoint) =>
-    `${name}, ${strategies[name].parameter} ${p.value}: ${(100 * p.accuracy).toFixed(1)} % at ` +
-    `${p.tokensPerForward.toFixed(2)} tokens per forward`;
-  const segments = points.slice(1).map((to, i): Mark => {
-    const from = points[i];
-    return {
-      type: 'rule',
-      encode: {
-        enter: {
-          ...{ x: at(from), x2: at(to), stroke, strokeWidth: { value: 1.5 } },
-          ...{ y: { scale: 'y', value: from.accuracy }, y2: { scale: 'y', value: to.accuracy } },
-          strokeDash: { value: dashOf(name) },
-        },
-      },
-    };
-  });
-  const dots = points.flatMap((p): Mark[] => [
-    {
-      type: 'rule',
-      encode: {
-        enter: {
-          ...{ x: at(p), stroke, strokeOpacity: { value: 0.35 } },
-          y: { scale: 'y', value: p.interval[0] },
-          y2: { scale: 'y', value: p.interval[1] },
-        },
-      },
+  const values = points.map(
+    ({ tokensPerForward: x, accuracy: y, interval: [low, high], value }) => {
+      const parameter = `${strategies[name].parameter} ${value}`;
+      const about = `${name}, ${parameter}: ${(100 * y).toFixed(1)} % at ${x.toFixed(2)} tokens per forward`;
+      return { x, y, low, high, about };
     },
-    {
-      type: 'symbol',
-      encode: {
-        enter: {
-          ...{ x: at(p), y: { scale: 'y', value: p.accuracy }, fill: stroke },
-          ...{ size: { value: 18 }, description: { value: described(p) } },
-        },
+  );
+  const from = { data: 'points' };
+  const x = { scale: 'x', field: 'x' };
+  const [y, low, high] = ['y', 'low', 'high'].map((field) => ({ scale: 'y', field }));
+  const line = { strokeWidth: { value: 1.5 }, strokeDash: { value: dashOf(name) } };
+  const [faintly, size] = [{ value: 0.35 }, { value: 18 }];
+  return {
+    type: 'group',
+    data: [{ name: 'points', values }],
+    marks: [
+      { type: 'line', from, encode: { enter: { x, y, stroke, ...line } } },
+      {
+        type: 'rule',
+        from,
+        encode: { enter: { x, y: low, y2: high, stroke, strokeOpacity: faintly } },
       },
-    },
-  ]);
-  return [...segments, ...dots];
+      {
+        type: 'symbol',
+        from,
+        encode: { enter: { x, y, fill: stroke, size, description: { field: 'about' } } },
+      },
+    ],
+  };
 }
 
 function legendMarks(names: readonly StrategyName[], across: number, top: number): Mark[] {

@@ -24,36 +24,37 @@ const swept = taskNames.filter((task) => task !== 'sudoku-6');
 
 /**
  * @param models `{ standard, reverse?, soft? }`, loaded
- * @param options `{ samples, seed, tasks, strategies, width, say }`; all tasks and strategies by default
+ * @param options `{ samples, seed, tasks, strategies, width, say, only, before }`; all tasks and strategies by
+ *   default; `only` names the parts to measure, the others are taken from `before`
  */
 export async function measure({ standard, reverse, soft }, options) {
-  const { say } = options;
-  say('curves');
-  const order = new Orders();
-  const { strategies = strategyNames, tasks = swept } = options;
-  const note = (run) => order.note(run);
-  const curves = await bench(standard, { strategies, tasks, note }, options);
-  say('blocks');
-  const byBlocks = await blockLengths(standard, options);
-  say('reverse-order training');
-  const both = reverse && (await twoModels(standard, reverse, options));
-  say('credits and soft masks');
-  const credits = await pair(standard, { decode: credit(threshold({ tau: 0.9 })) }, options);
-  const softMasks = soft && {
-    ...(await pair(soft, { refine: softMask() }, options)),
-    before: credits.without,
+  const { strategies = strategyNames, tasks = swept, only, say, before } = options;
+  const results = { ...before };
+  const section = async (name, find) => {
+    if (only && !only.includes(name)) return;
+    say(name);
+    results[name] = await find();
   };
-  say('votes');
-  const votes = await voted(standard, options);
-  return {
-    curves,
-    blocks: byBlocks,
-    reverse: both,
-    credit: credits,
-    soft: softMasks,
-    order: order.means(),
-    votes,
-  };
+  await section('curves', async () => {
+    const order = new Orders();
+    const note = (run) => order.note(run);
+    const curves = await bench(standard, { strategies, tasks, note }, options);
+    results.order = order.means();
+    return curves;
+  });
+  await section('blocks', () => blockLengths(standard, options));
+  if (reverse) await section('reverse', () => twoModels(standard, reverse, options));
+  await section('credit', () => {
+    return pair(standard, { decode: credit(threshold({ tau: 0.9 })) }, options);
+  });
+  if (soft) {
+    await section('soft', async () => {
+      const both = await pair(soft, { refine: softMask() }, options);
+      return { ...both, before: await total(standard, plain, options) };
+    });
+  }
+  await section('votes', () => voted(standard, options));
+  return results;
 }
 
 function bench(model, { note, ...more }, { samples, seed, tasks = taskNames, width, say }) {
@@ -95,9 +96,10 @@ async function twoModels(standard, reverse, options) {
   }));
 }
 
+const plain = { decode: threshold({ tau: 0.9 }) };
+
 /** threshold 0.9 with and without something more, over all tasks. */
 async function pair(model, more, options) {
-  const plain = { decode: threshold({ tau: 0.9 }) };
   return {
     without: await total(model, plain, options),
     with: await total(model, { ...plain, ...more }, options),
@@ -106,14 +108,17 @@ async function pair(model, more, options) {
 
 async function total(model, generation, options) {
   const sum = { samples: 0, right: 0, tokens: 0, forwards: 0 };
+  const each = []; // [right, forwards] of every instance
   for await (const { instance, result, text } of runs(model, generation, options)) {
+    const isRight = Number(instance.check(text));
+    each.push([isRight, result.forwards]);
     sum.samples++;
-    sum.right += Number(instance.check(text));
+    sum.right += isRight;
     sum.tokens += result.tokens.length;
     sum.forwards += result.forwards;
   }
   const { right, samples, tokens, forwards } = sum;
-  return { ...sum, interval: wilson(right, samples), tokensPerForward: tokens / forwards };
+  return { ...sum, each, interval: wilson(right, samples), tokensPerForward: tokens / forwards };
 }
 
 async function* runs(model, generation, { samples, seed, tasks = taskNames, width }) {

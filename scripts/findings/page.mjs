@@ -23,11 +23,12 @@ export function page(results, { models, samples, seed, date, charts }) {
   ].join('\n');
 }
 
-function section({ title, source, rule, verdict, why, rows }) {
+function section({ title, source, rule, note, verdict, why, rows }) {
   return [
     ...[`## ${title}`, ''],
     ...[`Source: ${source}. Counts as reproduced if: ${rule}.`, ''],
     ...[`**${verdict}**: ${why}.`, ''],
+    ...(note ? [note, ''] : []),
     ...(rows.length > 0 ? [...table(rows), ''] : []),
   ];
 }

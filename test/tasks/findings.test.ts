@@ -43,12 +43,23 @@ test('training in reverse: significant, or not', () => {
   expect(find({ reverse: row(55) }).verdict).toBe('not reproduced');
 });
 
-test('forwards saved count only at equal accuracy', () => {
+test('forwards saved count only at equal accuracy, instance by instance', () => {
   const { find } = claim(/Credits/);
-  const fewer = (right: number) => ({ ...score(right), forwards: 300 });
-  expect(find({ credit: { without: score(90), with: fewer(88) } }).verdict).toBe('reproduced');
-  expect(find({ credit: { without: score(90), with: fewer(60) } }).verdict).toBe('not reproduced');
-  expect(find({ credit: { without: score(0), with: fewer(0) } }).verdict).toBe('not testable');
+  // `right` of 100 instances are right, all of them take `forwards`, but for one in ten one more.
+  const run = (right: number, forwards: number) => {
+    const each = Array.from({ length: 100 }, (_, i) => [
+      Number(i < right),
+      forwards + +(i % 10 === 0),
+    ]);
+    const total = each.reduce((sum, [, count]) => sum + count, 0);
+    return { ...score(right), forwards: total, tokensPerForward: 400 / total, each };
+  };
+  const verdict = (without: object, other: object) =>
+    find({ credit: { without, with: other } }).verdict;
+  expect(verdict(run(90, 4), run(89, 3))).toBe('reproduced');
+  expect(verdict(run(90, 4), run(80, 3))).toBe('not reproduced'); // ten lost, and none gained
+  expect(verdict(run(90, 4), run(90, 4))).toBe('not reproduced'); // nothing saved
+  expect(verdict(run(0, 4), run(0, 3))).toBe('not testable');
 });
 
 test('votes and oscillation', () => {
