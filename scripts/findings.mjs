@@ -2,6 +2,7 @@
 // charts and all numbers. See docs/parallelbench.md.
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as vega from 'vega';
@@ -9,7 +10,7 @@ import { format } from 'prettier';
 import { curvesChart } from '../dist/cli/curves.js';
 import { loadModel } from '../dist/index.js';
 import { charted } from './findings/claims.mjs';
-import { measure } from './findings/measure.mjs';
+import { measure, parts } from './findings/measure.mjs';
 import { page } from './findings/page.mjs';
 
 const { values } = parseArgs({
@@ -21,11 +22,10 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '0' },
     tasks: { type: 'string' },
     strategies: { type: 'string' },
-    only: { type: 'string' }, // parts of results.json to measure again, the others stay
+    only: { type: 'string' }, // parts to measure again, as the others were; '' writes the page alone
     out: { type: 'string', default: 'docs' },
   },
 });
-const [samples, seed] = [Number(values.samples), Number(values.seed)];
 const [tasks, strategies] = [values.tasks?.split(','), values.strategies?.split(',')];
 if (!existsSync(values.standard)) {
   console.error(
@@ -42,10 +42,19 @@ const say = (what) => console.error(what);
 const folder = join(values.out, 'findings');
 await mkdir(folder, { recursive: true });
 const file = join(folder, 'results.json');
-const only = values.only?.split(',');
+const only = values.only?.split(',').filter(Boolean);
+const unknown = only?.find((part) => !parts.includes(part));
+if (unknown || (only && !existsSync(file))) {
+  const why = unknown
+    ? `there is no part ${unknown}, only ${parts.join(', ')}`
+    : `there is no ${file}`;
+  console.error(`findings: --only: ${why}`);
+  process.exit(2);
+}
 const before = only && JSON.parse(await readFile(file, 'utf8'));
+const { samples, seed } = before ?? { samples: Number(values.samples), seed: Number(values.seed) };
 const options = { samples, seed, tasks, strategies, only, before, width: 16, say };
-const results = await measure(models, options);
+const results = { samples, seed, ...(await measure(models, options)) };
 
 const charts = [];
 for (const temperature of [0, 1]) {
@@ -61,7 +70,8 @@ for (const temperature of [0, 1]) {
 await writeFile(file, `${JSON.stringify(results)}\n`);
 const names = Object.keys(models).map((role) => basename(values[role]));
 const date = new Date().toISOString().slice(0, 10);
-const text = page(results, { models: names, samples, seed, date, charts });
+const machine = cpus()[0].model;
+const text = page(results, { models: names, date, machine, charts });
 await writeFile(
   join(values.out, 'findings.md'),
   await format(text, { parser: 'markdown', printWidth: 100 }),

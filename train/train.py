@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data import generator, load_data
+from data import HERE, generator, load_data
 from evaluate import accuracy, sample, validation
 from export import export
 from gguf import load_model
@@ -29,9 +29,6 @@ from objectives import Objective
 from optimiser import Optimiser, rate_scale, update_average
 from plot import plot
 from vocabulary import Vocabulary
-
-
-HERE = Path(__file__).parent
 
 
 def finished(path: Path, shape: ModelShape, vocabulary: Vocabulary) -> dict[str, Tensor]:

@@ -22,6 +22,9 @@ import {
 /** Of every strategy and parameter the large sudoku would take half of the time, and the models cannot do it. */
 const swept = taskNames.filter((task) => task !== 'sudoku-6');
 
+/** What can be measured alone. */
+export const parts = ['curves', 'blocks', 'reverse', 'credit', 'soft', 'votes'];
+
 /**
  * @param models `{ standard, reverse?, soft? }`, loaded
  * @param options `{ samples, seed, tasks, strategies, width, say, only, before }`; all tasks and strategies by

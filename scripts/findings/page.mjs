@@ -2,7 +2,8 @@
 import { claims } from './claims.mjs';
 
 /** @param results of measure.mjs */
-export function page(results, { models, samples, seed, date, charts }) {
+export function page(results, { models, date, machine, charts }) {
+  const { samples, seed } = results;
   const found = claims.map((claim) => ({ ...claim, ...claim.find(results) }));
   const summary = found.map(({ title, verdict, why }) => [title, `**${verdict}**`, why]);
   return [
@@ -13,7 +14,7 @@ export function page(results, { models, samples, seed, date, charts }) {
     'rule that stands with each.',
     '',
     `Models: ${models.map((name) => `\`${name}\``).join(', ')}. ${samples} test instances of each task, seed ` +
-      `${seed}, ${date}. Intervals are 95 %: Wilson's, and Newcombe's for differences, in percentage points. What ` +
+      `${seed}, ${machine}, ${date}. Intervals are 95 %: Wilson's, and Newcombe's for differences, in percentage points. What ` +
       'compares all strategies and the order of commits leaves out the large sudoku.',
     '',
     ...table([['Claim', 'Verdict', 'Numbers'], ...summary]),

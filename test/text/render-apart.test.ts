@@ -64,7 +64,8 @@ describe('hostile templates', () => {
     await expect(text).rejects.toEqual(fails(message));
     over = true;
     await count;
-    expect(turns).toBeGreaterThan(0); // the loop went on: an answer of this thread would take no turn
+    // The loop went on: an answer of this thread would take no turn, and what takes long gave several.
+    expect(turns).toBeGreaterThan(ms === 250 ? 2 : 0);
     // The next one has a thread again.
     expect(await renderApart({ source: '{{ messages[0].content }}', values }, generous)).toBe(
       'Why?',
